@@ -11,8 +11,8 @@ from .model import Book
 from .status import STATUSES, settled
 
 BOX = (180, 66)  # width and height of a node, in SVG units
-STEP = (192, 106)  # distance between neighbouring columns and rows
-MARGIN = 8
+STEP = (196, 106)  # distance between neighbouring columns and rows
+MARGIN = 14
 LINE = 26  # characters of a title that fit on one line of a node
 
 #: What the fill of a node says, weakest first.
@@ -61,7 +61,10 @@ def graph_svg(book: Book, link: Callable[[str], str]) -> str:
     width = max((x for x, _ in corners.values()), default=0) + BOX[0] + MARGIN
     height = max((y for _, y in corners.values()), default=0) + BOX[1] + MARGIN
     filled = fills(book)
-    arrows = "".join(_arrow(corners[used], corners[label]) for used, label in graph.edges)
+    arrows = "".join(
+        _arrow(corners[used], corners[label], number)
+        for number, (used, label) in enumerate(graph.edges)
+    )
     nodes = "".join(
         _node(book, label, corners[label], filled[label], link(label)) for label in corners
     )
@@ -76,12 +79,25 @@ def graph_svg(book: Book, link: Callable[[str], str]) -> str:
     )
 
 
-def _arrow(source: tuple[float, float], target: tuple[float, float]) -> str:
+def _arrow(source: tuple[float, float], target: tuple[float, float], number: int) -> str:
     x0, y0 = source[0] + BOX[0] / 2, source[1] + BOX[1]
     x1, y1 = target[0] + BOX[0] / 2, target[1] - 2
-    bend = max(24.0, (y1 - y0) / 2)
-    curve = f"M{x0:.1f},{y0:.1f} C{x0:.1f},{y0 + bend:.1f} {x1:.1f},{y1 - bend:.1f} {x1:.1f},{y1}"
-    return f'<path class="ledger-edge" marker-end="url(#ledger-arrow)" d="{curve}"/>'
+    gap = STEP[1] - BOX[1]
+    if y1 - y0 <= gap:
+        middle = (y0 + y1) / 2
+        curve = f"C{x0:.1f},{middle:.1f} {x1:.1f},{middle:.1f} {x1:.1f},{y1}"
+    else:
+        # Down the gutter beside the target's column, so that no box in between hides the line;
+        # lines that share a gutter stand a little apart.
+        side = -1 if x0 < x1 else 1
+        gutter = x1 + side * STEP[0] / 2 + 4 * (number % 3 - 1)
+        top, bottom = y0 + gap - 2, y1 - gap + 2
+        curve = (
+            f"C{x0:.1f},{top:.1f} {gutter:.1f},{y0:.1f} {gutter:.1f},{top:.1f} "
+            f"V{bottom:.1f} C{gutter:.1f},{y1:.1f} {x1:.1f},{bottom:.1f} {x1:.1f},{y1}"
+        )
+    path = f"M{x0:.1f},{y0:.1f} {curve}"
+    return f'<path class="ledger-edge" marker-end="url(#ledger-arrow)" d="{path}"/>'
 
 
 def _node(book: Book, label: str, corner: tuple[float, float], fill: str, address: str) -> str:

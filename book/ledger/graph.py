@@ -12,12 +12,9 @@ ROW_LENGTH = 4  # nodes side by side: more would be unreadable in the text colum
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the nodes stand: label to (column, row), and the number of rows.
+    """Where the nodes stand: label to (column, row), and the number of rows."""
 
-    Columns may be half-integers, so that short rows are centred.
-    """
-
-    places: Mapping[str, tuple[float, int]]
+    places: Mapping[str, tuple[int, int]]
     rows: int
 
 
@@ -61,18 +58,18 @@ def layered_layout(graph: nx.DiGraph) -> Layout:
     order = {node: index for index, node in enumerate(graph)}
     layers = [sorted(layer, key=order.__getitem__) for layer in nx.topological_generations(linked)]
     alone = [node for node, degree in graph.degree if not degree]
-    places: dict[str, tuple[float, int]] = {}
+    places: dict[str, tuple[int, int]] = {}
     rows = 0
     for layer in [*layers, alone]:
         layer.sort(key=lambda node: _mean_column(graph, node, places))
         for start in range(0, len(layer), ROW_LENGTH):
             row = layer[start : start + ROW_LENGTH]
-            margin = (ROW_LENGTH - len(row)) / 2
+            margin = (ROW_LENGTH - len(row)) // 2  # columns stay aligned: arrows run between
             places.update((node, (margin + i, rows)) for i, node in enumerate(row))
             rows += 1
     return Layout(places, rows)
 
 
-def _mean_column(graph: nx.DiGraph, node: str, places: Mapping[str, tuple[float, int]]) -> float:
+def _mean_column(graph: nx.DiGraph, node: str, places: Mapping[str, tuple[int, int]]) -> float:
     columns = [places[used][0] for used in graph.predecessors(node) if used in places]
     return sum(columns) / len(columns) if columns else ROW_LENGTH / 2
