@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import re
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +14,7 @@ import nbformat
 import networkx as nx
 import pytest
 from conftest import ROOT, build_book
-from ledger import fragments
+from ledger import drawing, fragments
 from ledger.citation import Source, bibtex, plain, read_source
 from ledger.drawing import fills, graph_svg
 from ledger.figure import soften, softening_svg
@@ -502,3 +504,15 @@ def test_the_citation_file_names_the_version_of_kdlib():
     import kdlib
 
     assert read_source(ROOT / "CITATION.cff", "").version == kdlib.__version__
+
+
+def test_long_arrows_run_between_the_boxes():
+    # From every column to every other one, three rows down; each place holds a box.
+    for start, end, number in itertools.product(range(4), range(4), range(3)):
+        corners = [(drawing.MARGIN + c * drawing.STEP[0], 0.0) for c in (start, end)]
+        source, target = corners[0], (corners[1][0], 3 * drawing.STEP[1])
+        path = drawing._arrow(source, target, number)
+        x = float(re.search(r"([\d.]+),[\d.]+ V", path)[1])
+        edges = [drawing.MARGIN + c * drawing.STEP[0] for c in range(4)]
+        assert not any(left <= x <= left + drawing.BOX[0] for left in edges)
+        assert 0 < x < edges[-1] + drawing.BOX[0] + drawing.MARGIN
