@@ -118,7 +118,7 @@ class _MatchEntropy(torch.autograd.Function):
             beta = log_beta.exp()
             log_q = escort(log_probs, 1 / beta, validate=False)
             gap = torch.where(scarce < spare, scarce - _entropy(log_q), _negentropy(log_q) - spare)
-            arrived = gap.abs() <= digits * beta.clamp(min=1)  # log q = beta log p - A
+            arrived = gap.abs() <= digits
             high = torch.where(gap > 0, log_beta, high)
             low = torch.where(gap > 0, low, log_beta)
             # A row that has arrived may have variance 0: its step is 0, not NaN.
@@ -180,7 +180,9 @@ def _negentropy(log_q: Tensor) -> Tensor:
 
 def _variance(log_probs: Tensor, log_q: Tensor) -> Tensor:
     """Variance of log p under q, shape (..., 1)."""
-    safe, q = log_probs.masked_fill(log_probs == -math.inf, 0.0), log_q.exp()
+    # Near ties of the leaders cancel unless log p is taken relative to the largest.
+    safe = log_probs - log_probs.amax(-1, keepdim=True)
+    safe, q = safe.masked_fill(log_probs == -math.inf, 0.0), log_q.exp()
     mean = (q * safe).sum(-1, keepdim=True)
     return (q * (safe - mean) ** 2).sum(-1, keepdim=True)
 

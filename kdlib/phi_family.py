@@ -182,7 +182,9 @@ def _tsallis_into(out: Tensor, rows: Tensor, temperature: Tensor, order: float) 
     room = out if out.dtype == work else torch.empty_like(rows)
     top = rows.amax(-1, keepdim=True)
     # expm1 keeps near-ties apart; a far tail overflows to inf, whose q is 0 in the sum.
-    gap = torch.sub(top, rows).mul_(s).expm1_().mul_((-s * top).exp_() / temperature)
+    # The scale stays finite at the smallest T, so that a tie with the top keeps its gap of 0.
+    scale = ((-s * top).exp_() / temperature).clamp_(max=torch.finfo(work).max)
+    gap = torch.sub(top, rows).mul_(s).expm1_().mul_(scale)
     c = torch.zeros_like(top)
     highest = math.expm1(s * math.log(rows.shape[-1]))
     enough = math.sqrt(torch.finfo(work).eps) / 2

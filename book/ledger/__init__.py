@@ -25,6 +25,7 @@ from .directives import (
 )
 from .offline import configure, copy_mathjax, disconnect_thebe
 from .pages import Ledger
+from .uniformity import SupportRole, VerdictRole, support_mark, verdict_mark
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -37,7 +38,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_node(check_mark, html=(ignore, ignore))
     app.add_node(computed, html=(ignore, ignore))
     app.add_directive_to_domain("prf", "proof", ProofDirective, override=True)
+    app.add_node(support_mark, html=(ignore, ignore))
+    app.add_node(verdict_mark, html=(ignore, ignore))
     app.add_role("check", CheckRole())
+    app.add_role("holds", SupportRole())
+    app.add_role("fails", SupportRole())
+    app.add_role("uniform", VerdictRole())
     for name, directive in COMPUTED.items():
         app.add_directive(name, directive)
 

@@ -27,6 +27,7 @@ from .graph import cycle, dependency_graph
 from .model import Book, problems
 from .records import Notebook, RecordError, read_notebook
 from .tags import read_tags
+from .uniformity import fill_table
 from .whole import statement_parts
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class Ledger:
         for mark in list(doctree.findall(check_mark)):
             record = self.book.records.get(reference(mark))
             mark.replace_self(_html(fragments.check_chip(record, link)) if record else [])
+        fill_table(doctree, self.book, link)
         for place in list(doctree.findall(computed)):
             place.replace_self(self._computed(app, place, page))
 
