@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import os
 import re
-import shutil
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
@@ -20,8 +15,6 @@ from playwright import sync_api
 
 WIDE, NARROW = 1400, 390
 LEAST_CONTRAST = 4.5
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 # Each function returns a list of complaints about the page as it stands.
 CHECKERS = r"""
@@ -126,45 +119,6 @@ class Visit:
     light: list[str] = field(default_factory=list)
     dark: list[str] = field(default_factory=list)
     overflow: list[str] = field(default_factory=list)
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Serve a folder without a line on the terminal for each request."""
-
-    def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[sync_api.Browser]:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        message = f"none of {', '.join(BROWSERS)} is installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="session")
-def serve() -> Iterator:
-    """Return a function that serves a folder and returns its address, ending in a slash."""
-    servers = []
-
-    def start(folder: Path) -> str:
-        handler = functools.partial(Quiet, directory=str(folder))
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}/"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def page_names(folder: Path) -> list[str]:

@@ -86,7 +86,7 @@ def test_the_built_page_shows_what_the_ledger_says(site: Path):
         s["label"]: s["status"]
         for s in json.loads((site / "ledger.json").read_text())["statements"]
     }
-    assert page.count("ledger-verdict-") >= 6
+    assert page.count("ledger-verdict-") >= 20
     for key in ("uniform", "broken"):
         assert f"ledger-verdict-{key}" in page and VERDICTS[key].split("{")[0] in page
     assert statuses["softening-lowers-confidence"] == "refuted"

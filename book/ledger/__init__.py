@@ -31,6 +31,7 @@ from .uniformity import SupportRole, VerdictRole, support_mark, verdict_mark
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension with Sphinx."""
     app.setup_extension("sphinx_proof")
+    app.setup_extension("ledger.explorer")
     app.add_config_value("book_address", "", "env", [str])
     app.add_config_value("book_tags", "book/tags.csv", "env", [str])
 
