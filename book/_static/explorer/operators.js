@@ -117,7 +117,7 @@ globalThis.softeners = (() => {
       const beta = Math.exp(logBeta);
       const logQ = escort(logProbs, 1 / beta);
       const gap = -difference(logQ);
-      const arrived = Math.abs(gap) <= digits * Math.max(beta, 1);
+      const arrived = Math.abs(gap) <= digits;
       if (gap > 0) high = logBeta; else low = logBeta;
       // Newton in log beta where it stays inside the bracket, bisection elsewhere.
       const step = arrived ? 0 : gap / (beta ** 2 * variance(logProbs, logQ));
@@ -131,7 +131,9 @@ globalThis.softeners = (() => {
 
   function variance(logProbs, logQ) {
     const weight = share(logQ);
-    const safe = logProbs.map(x => x === -Infinity ? 0 : x);
+    // Relative to the largest, so that near ties of the leaders do not cancel.
+    const top = Math.max(...logProbs);
+    const safe = logProbs.map(x => x === -Infinity ? 0 : x - top);
     const mean = sum(safe.map((x, i) => weight[i] * x));
     return sum(safe.map((x, i) => weight[i] * (x - mean) ** 2));
   }
