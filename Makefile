@@ -53,7 +53,7 @@ book: $(STAMP) ## Build the HTML book; warnings are errors
 test: $(STAMP) ## Check the code, run the tests, re-execute every notebook and compare
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 	KDLIB_PROFILE=default CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest --nbval notebooks \
 	  --nbval-sanitize-with book/sanitize.cfg --nbval-current-env --nbval-cell-timeout 1200 \
 	  --nbval-kernel-startup-timeout 180 -n 2 --dist loadscope -p no:cacheprovider
@@ -69,8 +69,9 @@ serve: $(STAMP) ## Serve the built book on http://127.0.0.1:8000
 	@test -f _build/html/index.html || { echo "There is no built book: run make book first" >&2; exit 1; }
 	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 
-bench: $(STAMP) ## Time the operators
+bench: $(STAMP) ## Time the operators, the training of replicates and pruning
 	$(BIN)/python tests/bench.py
+	$(BIN)/python tests/bench_training.py
 
 clean: ## Remove what was built; .venv stays
 	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
