@@ -2,7 +2,7 @@
 
 With R replicates the plug-in bias^2 of the mean prediction is too large by Var/R. Estimates here
 are jackknifed: exactly unbiased for the squared loss, whose statistics are quadratic, and of
-order 1/R^2 for KL. Chapter "Decompositions".
+order 1/R^2 for KL. Chapter "Decompositions of the error".
 """
 
 from __future__ import annotations
