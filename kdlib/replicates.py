@@ -16,7 +16,7 @@ import torch
 from joblib import Memory, Parallel, delayed
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 Parameters = dict[str, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
