@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from kdlib.confidence import confidence_interval
 from kdlib.identities import POINTS, STRATEGIES, prove_identity
 from kdlib.intervals import certified_box
 from kdlib.records import (
@@ -236,49 +237,6 @@ def measured(
     figure = f"{mean:.3g} [{lower:.3g}, {upper:.3g}], n={n}"
     beyond = f"{tolerance:g} beyond {_show_range(low, high)}"
     return emit(label, "measured", check, domain, figure, tolerance=beyond, covers="instances")
-
-
-def confidence_interval(
-    sample: Any, confidence: float = 0.99, *, name: str = "sample"
-) -> tuple[float, float, float, int]:
-    """Estimate a mean (t interval) or, from bools, a proportion (Clopper-Pearson).
-
-    Parameters
-    ----------
-    sample : float or bool array of shape (n,)
-        At least one bool, or two floats; no NaN and no infinity.
-    confidence : float in (0, 1)
-    name : str
-        What an error calls the sample.
-
-    Returns
-    -------
-    estimate, lower, upper : float
-    n : int
-    """
-    import numpy as np
-    from scipy import stats
-
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie in (0, 1), got {confidence!r}")
-    values = np.asarray(sample)
-    if values.ndim != 1 or values.size == 0:
-        raise ValueError(f"{name} must have shape (n,) with n >= 1, got shape {values.shape}")
-    n = values.size
-    if values.dtype.kind == "b":
-        hits = int(values.sum())
-        ends = stats.binomtest(hits, n).proportion_ci(confidence, method="exact")
-        return hits / n, float(ends.low), float(ends.high), n
-    if values.dtype.kind != "f":
-        raise TypeError(f"{name} must hold floats or bools, got dtype {values.dtype}")
-    values = values.astype(np.float64)
-    bad = values[~np.isfinite(values)]
-    if bad.size or n < 2:
-        what = f"{bad[0]} in it" if bad.size else f"n={n}"
-        raise ValueError(f"{name} must hold at least two finite floats, got {what}")
-    mean = float(values.mean())
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
-    return mean, mean - half, mean + half, n
 
 
 def _range(within: tuple[float | None, float | None]) -> tuple[float, float]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from kdlib.phi_family import check_arguments
+from kdlib.simplex import look
 
 __all__ = ["gini", "mixing"]
 
@@ -44,33 +45,17 @@ def mixing(log_probs: Tensor, temperature: float | Tensor, *, validate: bool = T
     log_q = torch.logaddexp(log_probs - warm.log(), log_uniform_part)
     log_q = torch.where(temperature > 1, log_q, torch.where(temperature == 1, log_probs, mixed))
     if validate:
-        _CheckExit.apply((p.amin(-1, keepdim=True) + (temperature - 1) / size).detach())
+        look(p.amin(-1, keepdim=True) + (temperature - 1) / size, _check_exit)
     return log_q
 
 
-class _CheckExit(torch.autograd.Function):
+def _check_exit(smallest: Tensor) -> None:
     """Raise where the smallest entry of the mixture, times T, is negative."""
-
-    @staticmethod
-    def forward(smallest: Tensor) -> Tensor:
-        if smallest.device.type != "meta" and bool((smallest < 0).any()):
-            raise ValueError(
-                "temperature must be >= 1 - V min p, where the mixture leaves the simplex; "
-                f"here the smallest entry times temperature is {float(smallest.min()):.3g}"
-            )
-        return torch.empty(0, dtype=torch.bool, device=smallest.device)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        ctx.mark_non_differentiable(output)
-
-    @staticmethod
-    def backward(ctx, grad):
-        return None
-
-    @staticmethod
-    def vmap(info, in_dims, smallest: Tensor):
-        return _CheckExit.apply(smallest), None
+    if bool((smallest < 0).any()):
+        raise ValueError(
+            "temperature must be >= 1 - V min p, where the mixture leaves the simplex; "
+            f"here the smallest entry times temperature is {float(smallest.min()):.3g}"
+        )
 
 
 def gini(log_probs: Tensor, temperature: float | Tensor, *, validate: bool = True) -> Tensor:
@@ -89,9 +74,14 @@ def gini(log_probs: Tensor, temperature: float | Tensor, *, validate: bool = Tru
     top = ordered[..., :1]
     behind = (top - ordered) / temperature
     count = torch.arange(1, log_probs.shape[-1] + 1, device=log_probs.device).to(behind.dtype)
-    # The lead q_1 computed from the first k labels falls in k while label k keeps mass and
-    # does not fall after that, so the smallest one is the right one.
+    # The largest entry q_1, computed from the first k labels, falls in k while label k keeps
+    # mass and does not fall after that, so the smallest one is the right one.
     lead = ((1 + behind.cumsum(-1)) / count).amin(-1, keepdim=True)
+    # A running sum of many terms is rough: it may drop labels of tiny mass, and its value is
+    # off. The sum over the labels it selects is neither; the second pass takes the dropped in.
+    for _ in range(2):
+        kept = (behind < lead).to(behind.dtype)
+        lead = (1 + (behind * kept).sum(-1, keepdim=True)) / kept.sum(-1, keepdim=True)
     q = lead - (top - log_probs.exp()) / temperature
     # log of a harmless number where q is 0, so that no gradient is NaN.
     positive = q > 0

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from kdlib.simplex import check_log_probs, row_chunks
+from kdlib.simplex import check_log_probs, look, row_chunks
 
 MAX_STEPS = 100
 
@@ -71,7 +71,7 @@ def check_arguments(
                 f"distribution), got shape {tuple(temperature.shape)}"
             )
         if validate:
-            _CheckTemperature.apply(temperature.detach())
+            look(temperature, _check_temperature)
         return log_probs, temperature
     if isinstance(temperature, bool) or not isinstance(temperature, (int, float)):
         raise TypeError(f"temperature must be a number or a Tensor, got {temperature!r}")
@@ -80,27 +80,11 @@ def check_arguments(
     return log_probs, log_probs.new_tensor(float(temperature))
 
 
-class _CheckTemperature(torch.autograd.Function):
-    @staticmethod
-    def forward(temperature: Tensor) -> Tensor:
-        if temperature.device.type != "meta":
-            wrong = ~((temperature > 0) & (temperature < math.inf))
-            if bool(wrong.any()):
-                value = float(temperature[wrong][0])
-                raise ValueError(f"temperature must be finite and > 0, got {value}")
-        return torch.empty(0, dtype=torch.bool, device=temperature.device)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        ctx.mark_non_differentiable(output)
-
-    @staticmethod
-    def backward(ctx, grad):
-        return None
-
-    @staticmethod
-    def vmap(info, in_dims, temperature: Tensor):
-        return _CheckTemperature.apply(temperature), None
+def _check_temperature(temperature: Tensor) -> None:
+    wrong = ~((temperature > 0) & (temperature < math.inf))
+    if bool(wrong.any()):
+        value = float(temperature[wrong][0])
+        raise ValueError(f"temperature must be finite and > 0, got {value}")
 
 
 class _Soften(torch.autograd.Function):

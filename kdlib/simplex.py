@@ -7,7 +7,7 @@ Every function takes log-probabilities of shape ``(..., V)`` in nats. An entry o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -34,20 +34,18 @@ def tolerance(dtype: torch.dtype) -> float:
     return max(1e-6, math.sqrt(torch.finfo(dtype).eps))
 
 
-class _CheckRows(torch.autograd.Function):
-    """Raise unless every row of ``exp(values)`` sums to 1.
+class _Look(torch.autograd.Function):
+    """Run a check on values that are really there.
 
     An autograd function, because its ``vmap`` rule receives plain tensors: this is
     the public way to look at values inside `torch.func.vmap`.
     """
 
     @staticmethod
-    def forward(log_probs: Tensor, name: str) -> Tensor:
-        if log_probs.device.type != "meta":
-            rows = log_probs.reshape(-1, log_probs.shape[-1])
-            for piece in row_chunks(*rows.shape, rows.device):
-                _check_rows(rows[piece], piece.start, name)
-        return torch.empty(0, dtype=torch.bool, device=log_probs.device)
+    def forward(values: Tensor, check: Callable[[Tensor], None]) -> Tensor:
+        if values.device.type != "meta":
+            check(values)
+        return torch.empty(0, dtype=torch.bool, device=values.device)
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
@@ -58,8 +56,23 @@ class _CheckRows(torch.autograd.Function):
         return None, None
 
     @staticmethod
-    def vmap(info, in_dims, log_probs: Tensor, name: str):
-        return _CheckRows.apply(log_probs.movedim(in_dims[0], 0), name), None
+    def vmap(info, in_dims, values: Tensor, check: Callable[[Tensor], None]):
+        return _Look.apply(values.movedim(in_dims[0], 0), check), None
+
+
+def look(values: Tensor, check: Callable[[Tensor], None]) -> None:
+    """Call ``check(values)``, which raises or not, also inside `torch.func.vmap`.
+
+    Under vmap the check sees the whole batch, its axis first. On the meta device there are
+    no values, and nothing is called.
+    """
+    _Look.apply(values.detach(), check)
+
+
+def _check_all_rows(log_probs: Tensor, name: str) -> None:
+    rows = log_probs.reshape(-1, log_probs.shape[-1])
+    for piece in row_chunks(*rows.shape, rows.device):
+        _check_rows(rows[piece], piece.start, name)
 
 
 def _check_rows(rows: Tensor, first: int, name: str) -> None:
@@ -99,7 +112,7 @@ def check_log_probs(log_probs: Tensor, name: str = "log_probs") -> Tensor:
     Values on the meta device cannot be looked at, so only type and shape are checked.
     """
     _check_shape(log_probs, name)
-    _CheckRows.apply(log_probs.detach(), name)
+    look(log_probs, lambda values: _check_all_rows(values, name))
     return log_probs
 
 

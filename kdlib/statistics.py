@@ -15,6 +15,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
+from kdlib.confidence import confidence_interval
 from kdlib.simplex import check_log_probs, kl_divergence
 
 __all__ = ["Decomposition", "Estimate", "beats", "kl_decomposition", "squared_decomposition"]
@@ -163,9 +164,7 @@ def _jackknife(plug_in: float, left_out: np.ndarray, confidence: float) -> Estim
 
 
 def _mean_interval(values: np.ndarray, confidence: float) -> Estimate:
-    centre, error = float(values.mean()), float(scipy.stats.sem(values))
-    reach = float(scipy.stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * error
-    return Estimate(centre, centre - reach, centre + reach)
+    return Estimate(*confidence_interval(values, confidence)[:3])
 
 
 def _check(predictions: Tensor, truth: Tensor, confidence: float) -> None:

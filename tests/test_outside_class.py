@@ -104,3 +104,12 @@ def test_bad_input(soften):
             soften(EASY, wrong)
     with pytest.raises(ValueError, match="temperature.*last axis of size 1"):
         soften(EASY, torch.ones(2))
+
+
+@pytest.mark.parametrize("size", [30_000, 100_000])
+def test_gini_keeps_a_long_tail_at_temperature_one(size):
+    # The identity there; a rough sum over so many labels would be off by a billionth.
+    p = torch.arange(1, size + 1, dtype=torch.float64) ** -3
+    p = p / p.sum()
+    distance = float((gini(p.log(), 1.0).exp() - p).abs().sum()) / 2
+    assert distance < torch.finfo(torch.float64).eps * size

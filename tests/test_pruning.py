@@ -36,14 +36,22 @@ def test_as_many_as_asked_for_the_largest_and_the_first_of_ties(values, ratio):
     assert mark.nonzero().squeeze(1).tolist() == sorted(best)
 
 
+def test_the_share_is_rounded_half_up():
+    shares = {0.0: 0, 0.04: 0, 0.05: 1, 0.24: 2, 0.25: 3, 0.5: 5, 0.96: 10, 1.0: 10}
+    assert {share: pruning.kept_count(10, share) for share in shares} == shares
+
+
 @pytest.mark.parametrize("count", [1, 5_000, 50_000, 140_000, 199_999])
-@pytest.mark.parametrize("shape", ["spread", "tied", "sorted"])
+@pytest.mark.parametrize("shape", ["spread", "tied", "sorted", "misleading"])
 def test_long_rows_take_the_short_cut_to_the_same_result(count, shape):
     row = torch.randn(200_000, generator=torch.Generator().manual_seed(1)).abs()
     if shape == "tied":
         row = (4 * row).round()
     if shape == "sorted":
         row = row.sort().values
+    if shape == "misleading":
+        # The large entries are just those that a sample at equal distances looks at.
+        row[:: len(row) // pruning.SAMPLE] += 10
     mark = pruning.largest(row, count)
     order = row.argsort(descending=True, stable=True)[:count]
     assert torch.equal(mark.nonzero().squeeze(1), order.sort().values)

@@ -56,6 +56,12 @@ def example(name: str, temperature: float) -> list[float] | None:
     list of float or None
         Three probabilities; None where mixing has no point inside the triangle.
     """
+    if name == "mixing" and temperature <= exit_temperature():
+        return None
+    return _softened(name, [temperature])[0]
+
+
+def _softened(name: str, temperatures: list[float]) -> list[list[float]]:
     import torch  # here, because only the page with the explorer needs it
 
     from kdlib import operators, outside_class
@@ -70,10 +76,9 @@ def example(name: str, temperature: float) -> list[float] | None:
         "mixing": outside_class.mixing,
         "gini": outside_class.gini,
     }
-    if name == "mixing" and temperature <= exit_temperature():
-        return None
     log_probs: Tensor = torch.tensor(EXAMPLE, dtype=torch.float64).log()
-    return softeners[name](log_probs, temperature).exp().tolist()
+    column: Tensor = torch.tensor(temperatures, dtype=torch.float64).unsqueeze(-1)
+    return softeners[name](log_probs, column).exp().tolist()
 
 
 def exit_temperature() -> float:
@@ -125,10 +130,8 @@ def _orbit(name: str) -> Iterator[tuple[float, float]]:
     low, steps = 2.0**-10, 20 * 8
     if name == "mixing":
         low = exit_temperature() * (1 + 1e-9)
-    for k in range(steps + 1):
-        q = example(name, low * (2.0**10 / low) ** (k / steps))
-        assert q is not None
-        yield place(q)
+    heats = [low * (2.0**10 / low) ** (k / steps) for k in range(steps + 1)]
+    return map(place, _softened(name, heats))
 
 
 def table() -> str:

@@ -28,7 +28,7 @@ from .model import Book, problems
 from .records import Notebook, RecordError, read_notebook
 from .tags import read_tags
 from .uniformity import fill_table
-from .whole import statement_parts
+from .whole import Originals, read_originals, statement_parts
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class Ledger:
     def __init__(self) -> None:
         self.book = Book({}, (), {})
         self.source = Source("", "", "", "")
+        self.originals: Originals = {}
 
     def collect(self, app: Sphinx, env: BuildEnvironment) -> None:
         """Gather the whole book and warn about everything that is wrong with it."""
@@ -49,6 +50,7 @@ class Ledger:
             logger.warning("%s", fault, location=str(tags_file))
         statements, stray = collect_statements(env)
         self.book = Book(statements, _notebooks(env), tags, stray)
+        self.originals = {}
         last_run = max((n.stamp["date"] for n in self.book.notebooks if n.stamp), default="")
         self.source = read_source(root / "CITATION.cff", app.config.book_address, last_run)
         for problem in problems(self.book):
@@ -119,8 +121,8 @@ class Ledger:
     def _whole(self, app: Sphinx, label: str, page: str) -> list[nodes.Node]:
         """Return a statement of another page with its footer, proofs and evidence."""
         book, link = self.book, self._linker(app, page)
-        statement = book.statements[label]
-        body, proofs = statement_parts(app, statement, page)
+        self.originals = self.originals or read_originals(app)
+        body, proofs = statement_parts(app, self.originals[label], page)
         head = f'<p class="ledger-head">{fragments.statement_link(book, label, link)}</p>'
         foot = fragments.footer(book, label, self.source, link, anchor=False)
         box = nodes.container(classes=["ledger-statement"])

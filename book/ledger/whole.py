@@ -9,18 +9,34 @@ from sphinx.util.docutils import new_document
 
 from .collect import is_statement
 from .directives import proof_block
-from .model import Statement
+
+Originals = dict[str, list[nodes.Element]]  # label to its text and then its proofs
+
+
+def read_originals(app: Sphinx) -> Originals:
+    """Collect the text and the proofs of every statement, and read each page once for it."""
+    texts: Originals = {}
+    proofs: Originals = {}
+    for page in sorted(app.env.found_docs):
+        for node in app.env.get_doctree(page).findall(nodes.Element):
+            if isinstance(node, proof_block):
+                proofs.setdefault(node["of"], []).append(node)
+            elif is_statement(node):
+                section = next(child for child in node.children if isinstance(child, nodes.section))
+                texts[node["label"]] = list(section.children)
+    return {label: text + proofs.get(label, []) for label, text in texts.items()}
 
 
 def statement_parts(
-    app: Sphinx, statement: Statement, page: str
+    app: Sphinx, originals: list[nodes.Element], page: str
 ) -> tuple[list[nodes.Node], list[nodes.Node]]:
     """Return copies of a statement's text and of its proofs, resolved for another page.
 
     Parameters
     ----------
     app : Sphinx
-    statement : Statement
+    originals : list of nodes
+        What `read_originals` found for the statement; it stays unchanged.
     page : str
         The page the copies go to. Their ids are removed: they belong to the original.
 
@@ -29,26 +45,12 @@ def statement_parts(
     body, proofs : lists of nodes
     """
     document = new_document(page)
-    for original in _originals(app, statement):
+    for original in originals:
         document += _without_ids(original.deepcopy(), page)
     app.env.resolve_references(document, page, app.builder)
     proofs = [child for child in document.children if isinstance(child, proof_block)]
     body = [child for child in document.children if not isinstance(child, proof_block)]
     return body, proofs
-
-
-def _originals(app: Sphinx, statement: Statement) -> list[nodes.Element]:
-    def belongs(node: nodes.Node) -> bool:
-        return isinstance(node, proof_block) and node["of"] == statement.label
-
-    own = app.env.get_doctree(statement.page)
-    theorem = next(n for n in own.findall(is_statement) if n["label"] == statement.label)
-    section = next(child for child in theorem.children if isinstance(child, nodes.section))
-    found = list(section.children)
-    for page in sorted(app.env.found_docs):
-        doctree = own if page == statement.page else app.env.get_doctree(page)
-        found += doctree.findall(belongs)
-    return found
 
 
 def _without_ids(node: nodes.Element, page: str) -> nodes.Element:
