@@ -12,6 +12,7 @@ from kdlib import evidential, operators, simplex
 
 DTYPE = torch.float64
 ROWS = [(0.3, 2.0, 5.0), (1.0, 1.0, 1.0), (40.0, 0.01, 3.0), (1e6, 3e6, 7e5), (49.9, 50.1, 2e9)]
+ROWS += [(1e-300, 1e-300, 2e-300)]
 
 
 def exact_information(row) -> float:
