@@ -57,7 +57,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serve a folder without a line on the terminal for each request."""
+    """Serve a folder that does not change, without a line on the terminal for each request."""
+
+    def end_headers(self) -> None:
+        """Let the browser keep scripts and styles: it asks for those of a fresh build each time."""
+        self.send_header("Cache-Control", "max-age=3600")
+        super().end_headers()
 
     def log_message(self, *arguments: object) -> None:
         """Say nothing."""
@@ -93,3 +98,8 @@ def serve() -> Iterator:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture(scope="session")
+def host(site: Path, serve) -> str:
+    return serve(site)

@@ -12,8 +12,8 @@ import pytest
 import torch
 from bs4 import BeautifulSoup
 from ledger.explorer import OPERATORS, TEMPERATURES
+from pages import CHECKERS, NARROW
 from playwright import sync_api
-from test_pages import CHECKERS, NARROW
 from torch import Tensor
 
 from kdlib import operators, outside_class, simplex
@@ -446,7 +446,7 @@ def test_a_file_without_a_server_works_too(site, browser):
 
 
 def test_nothing_is_too_wide_for_a_phone(page):
-    page.set_viewport_size({"width": NARROW, "height": 844})
+    page.set_viewport_size(NARROW)
     page.evaluate(CHECKERS)
     part(page, "a-op").select_option("tsallis")
     for name in ("near the edge", "near tie"):
