@@ -127,6 +127,18 @@ window.bookChecks = {
 };
 """
 
+AS_IT_STANDS = """() => ({
+  ids: bookChecks.ids(),
+  math: bookChecks.math(),
+  alt: bookChecks.alt(),
+  search: bookChecks.searchBoxes(),
+  formulas: document.querySelectorAll('article mjx-container').length,
+})"""
+IN_THEME = """([theme, least]) => {
+  document.documentElement.dataset.theme = theme;
+  return bookChecks.contrast(least);
+}"""
+
 
 @dataclass
 class Visit:
@@ -233,14 +245,10 @@ class Tab:
         # Folded parts must be as good as open ones; colours that change slowly are read too early.
         page.add_style_tag(content="* { transition: none !important; animation: none !important }")
         page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true })")
-        seen.formulas = page.evaluate("document.querySelectorAll('article mjx-container').length")
-        seen.ids = page.evaluate("bookChecks.ids()")
-        seen.math = page.evaluate("bookChecks.math()")
-        seen.alt = page.evaluate("bookChecks.alt()")
-        seen.search = page.evaluate("bookChecks.searchBoxes()")
-        for theme in ("light", "dark"):
-            page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
-            setattr(seen, theme, page.evaluate(f"bookChecks.contrast({LEAST_CONTRAST})"))
+        for check, found in page.evaluate(AS_IT_STANDS).items():
+            setattr(seen, check, found)
+        seen.light = page.evaluate(IN_THEME, ["light", LEAST_CONTRAST])
+        seen.dark = page.evaluate(IN_THEME, ["dark", LEAST_CONTRAST])
         page.set_viewport_size(NARROW)
         seen.overflow = page.evaluate("bookChecks.overflow()")
         # The pages opened by a click from here have visits of their own.
