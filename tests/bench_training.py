@@ -74,7 +74,7 @@ def saved_bytes(count: int) -> int:
 
     params = replicates.initial_parameters(make_model, range(count))
     weights = {name: p.requires_grad_() for name, p in params.items()}
-    batch = INPUTS[:BATCH].expand(count, -1, -1).contiguous()
+    batch = INPUTS[:BATCH].expand(count, -1, -1).clone()
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         outputs = replicates.forward(make_model(), weights, batch)
         losses(outputs, LABELS[:BATCH].expand(count, -1)).sum().backward()
