@@ -87,7 +87,8 @@ def temper_evidence(evidence: Tensor, temperature: float | Tensor) -> Tensor:
     look(evidence, lambda e: _require((e >= 0) & (e < math.inf), e, "evidence", "finite and >= 0"))
     heat = torch.as_tensor(temperature, dtype=evidence.dtype, device=evidence.device)
     look(heat, lambda t: _require((t > 0) & (t < math.inf), t, "temperature", "finite and > 0"))
-    return mean_log_probs(1 + evidence / heat)
+    # 1 + e/T up to a common factor, which the mean does not see: neither end of T overflows.
+    return mean_log_probs(heat.clamp(max=1) + evidence / heat.clamp(min=1))
 
 
 def _digamma_gap(x: Tensor) -> Tensor:

@@ -170,7 +170,8 @@ def sweep(
     settings : sequence of mappings
     folder : path, optional
         Where finished results are kept (joblib's cache): a sweep that was stopped resumes, and
-        only new settings are computed.
+        only new settings are computed. It knows the settings and the text of ``run``, not the
+        functions that ``run`` calls: delete the folder when they change.
     jobs : int
         Processes at once. Another backend, such as a dask or ray cluster, takes over inside
         ``joblib.parallel_config(backend=...)``.

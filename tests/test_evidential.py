@@ -68,6 +68,14 @@ def test_tempering_evidence_is_mixing(temperature):
         torch.testing.assert_close(found, operators.glue(at_one, heat))
 
 
+@pytest.mark.parametrize("temperature", [1e-310, 1e300])
+def test_tempering_at_the_ends_of_the_temperature(temperature):
+    evidence = torch.tensor([4.0, 1.0, 0.0], dtype=DTYPE)
+    found = evidential.temper_evidence(evidence, temperature).exp()
+    limit = evidence / 5 if temperature < 1 else torch.full_like(evidence, 1 / 3)
+    torch.testing.assert_close(found, limit)
+
+
 def test_vmap_gradients_and_meta():
     rows = torch.tensor([[0.3, 2.0, 60.0], [1.0, 5.0, 49.0]], dtype=DTYPE, requires_grad=True)
     assert torch.autograd.gradcheck(evidential.mutual_information, rows)
