@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor
 
+from kdlib.phi_family import check_arguments
 from kdlib.simplex import check_log_probs, kl_divergence, look
 
 __all__ = ["expected_kl", "mean_log_probs", "mutual_information", "temper_evidence"]
@@ -85,7 +86,7 @@ def temper_evidence(evidence: Tensor, temperature: float | Tensor) -> Tensor:
     """
     _check_floating(evidence, "evidence")
     look(evidence, lambda e: _require((e >= 0) & (e < math.inf), e, "evidence", "finite and >= 0"))
-    heat = torch.as_tensor(temperature, dtype=evidence.dtype, device=evidence.device)
+    _, heat = check_arguments(evidence, temperature, validate=False)
     look(heat, lambda t: _require((t > 0) & (t < math.inf), t, "temperature", "finite and > 0"))
     # 1 + e/T up to a common factor, which the mean does not see: neither end of T overflows.
     return mean_log_probs(heat.clamp(max=1) + evidence / heat.clamp(min=1))

@@ -34,7 +34,8 @@ def influence(functional: Functional, probs: Tensor) -> Tensor:
     Returns
     -------
     Tensor, shape (..., V)
-        Its mean under ``probs`` is 0, row by row.
+        Its mean under ``probs`` is 0, row by row. A row with an entry at which the functional
+        has no finite slope is NaN: an operator in the log domain, at a probability of zero.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from kdlib import evidential, operators, simplex
 
 DTYPE = torch.float64
 ROWS = [(0.3, 2.0, 5.0), (1.0, 1.0, 1.0), (40.0, 0.01, 3.0), (1e6, 3e6, 7e5), (49.9, 50.1, 2e9)]
-ROWS += [(1e-300, 1e-300, 2e-300)]
+ROWS += [(1e-300, 1e-300, 2e-300), (50.0, 60.0, 70.0)]
 
 
 def exact_information(row) -> float:
@@ -29,7 +29,7 @@ def exact_information(row) -> float:
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_mutual_information_equals_exact_arithmetic(row):
     found = float(evidential.mutual_information(torch.tensor(row, dtype=DTYPE)))
-    assert found == pytest.approx(exact_information(row), rel=1e-11)
+    assert found == pytest.approx(exact_information(row), rel=1e-12, abs=0)
     assert found > 0
 
 
@@ -95,6 +95,10 @@ def test_bad_input():
         evidential.temper_evidence(torch.tensor([1.0, -1.0]), 2.0)
     with pytest.raises(ValueError, match="temperature must be finite and > 0, got 0"):
         evidential.temper_evidence(good, 0.0)
+    with pytest.raises(ValueError, match="temperature must be finite and > 0, got -2"):
+        evidential.temper_evidence(good, torch.tensor([-2.0]))
+    with pytest.raises(ValueError, match="temperature must have a last axis of size 1"):
+        evidential.temper_evidence(good, torch.tensor([1.0, 2.0]))
     with pytest.raises(TypeError, match="concentration must be a floating-point tensor"):
         evidential.mutual_information(torch.tensor([1, 2]))
     with pytest.raises(ValueError, match="sums to 1"):

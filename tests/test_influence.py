@@ -60,6 +60,16 @@ def test_differences_converge_at_their_orders():
     assert error(1e-3, -1e-3) / error(5e-4, -5e-4) == pytest.approx(4, rel=0.05)
 
 
+@pytest.mark.parametrize("step", [0.1, 1.0, -0.05])
+def test_a_difference_has_the_value_of_its_formula(step):
+    # No operator here: the escort alone could not tell a moved point from a longer one.
+    p = torch.tensor([0.5, 0.3, 0.2], dtype=DTYPE)
+    square = float(p.square().sum())
+    moved = [(1 - step) ** 2 * square + 2 * step * (1 - step) * v + step**2 for v in p.tolist()]
+    found = numerical_influence(lambda x: x.square().sum(-1), p, step)
+    torch.testing.assert_close(found, (torch.tensor(moved, dtype=DTYPE) - square) / step)
+
+
 def test_vmap_gradients_and_meta():
     p, plain = rows(), softened(2.0)
     by_row = torch.func.vmap(lambda x: influence(plain, x))(p)
@@ -83,3 +93,9 @@ def test_bad_input():
         numerical_influence(plain, p, -0.9)
     with pytest.raises(ValueError, match="sums to 1"):
         influence(plain, 2 * p)
+
+
+def test_a_zero_is_no_number_in_the_log_domain():
+    p = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.4, 0.3, 0.2, 0.1]], dtype=DTYPE)
+    found = influence(softened(2.0), p)
+    assert bool(found[0].isnan().all()) and bool(found[1].isfinite().all())
