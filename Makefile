@@ -70,8 +70,8 @@ serve: $(STAMP) ## Serve the built book on http://127.0.0.1:8000
 	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 
 bench: $(STAMP) ## Time the operators, the training of replicates and pruning
-	$(BIN)/python tests/bench.py
-	$(BIN)/python tests/bench_training.py
+	PYTHONPATH=book $(BIN)/python tests/bench.py
+	PYTHONPATH=book $(BIN)/python tests/bench_training.py
 
 clean: ## Remove what was built; .venv stays
 	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

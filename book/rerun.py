@@ -18,12 +18,13 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import stamps
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from tqdm import tqdm
 from verify import chapters, verify
 
-from kdlib import provenance
+from kdlib import run
 
 ROOT = Path(__file__).resolve().parents[1]
 CELL_TIMEOUT = 1200  # seconds; nbval's --nbval-cell-timeout in the Makefile is the same
@@ -127,22 +128,22 @@ def rerun(name: str, root: Path) -> Path:
     """
     folder = root / "notebooks"
     text = folder / f"{name}.md"
-    published = provenance.profile() == "default"
-    target = (folder if published else root / "_build" / provenance.profile()) / f"{name}.ipynb"
-    digests = {path: provenance.file_digest(path) for path in _python_files(root)}
+    published = run.profile() == "default"
+    target = (folder if published else root / "_build" / run.profile()) / f"{name}.ipynb"
+    digests = {path: stamps.file_digest(path) for path in _python_files(root)}
 
     notebook = jupytext.read(text, fmt="md:myst")
-    device = provenance.device_name()
+    device = run.device_name()
     start = time.perf_counter()
     files = execute(notebook, folder, name)
     seconds = time.perf_counter() - start
 
-    modules = provenance.repository_files(files, root)
+    modules = stamps.repository_files(files, root)
     for module in modules:
-        if digests.get(root / module) != provenance.file_digest(root / module):
+        if digests.get(root / module) != stamps.file_digest(root / module):
             raise ValueError(f"{module} changed while {name} was running; run it again")
     tidy(notebook, name)
-    notebook.metadata["kdlib"] = provenance.stamp(
+    notebook.metadata["kdlib"] = stamps.stamp(
         notebook, modules=modules, root=root, device=device, wall_seconds=seconds
     )
     problems = verify(name, notebook, jupytext.read(text, fmt="md:myst"), root)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kdlib.provenance import STAMP_KEYS, Notebook, cell_source, file_digest, source_digest
+from stamps import STAMP_KEYS, Notebook, cell_source, file_digest, source_digest
 
 
 def chapters(root: Path) -> list[str]:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 
-__all__ = ["confidence_interval"]
+__all__ = ["Estimate", "confidence_interval"]
 
 
-def confidence_interval(
-    sample: Any, confidence: float = 0.99, *, name: str = "sample"
-) -> tuple[float, float, float, int]:
+class Estimate(NamedTuple):
+    """A number with its two-sided confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def confidence_interval(sample: Any, confidence: float = 0.99, *, name: str = "sample") -> Estimate:
     """Estimate a mean (t interval) or, from bools, a proportion (Clopper-Pearson).
 
     Parameters
@@ -26,8 +32,8 @@ def confidence_interval(
 
     Returns
     -------
-    estimate, lower, upper : float
-    n : int
+    Estimate
+        ``(value, low, high)``.
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie in (0, 1), got {confidence!r}")
@@ -38,7 +44,7 @@ def confidence_interval(
     if values.dtype.kind == "b":
         hits = int(values.sum())
         ends = stats.binomtest(hits, n).proportion_ci(confidence, method="exact")
-        return hits / n, float(ends.low), float(ends.high), n
+        return Estimate(hits / n, float(ends.low), float(ends.high))
     if values.dtype.kind != "f":
         raise TypeError(f"{name} must hold floats or bools, got dtype {values.dtype}")
     values = values.astype(np.float64)
@@ -48,4 +54,4 @@ def confidence_interval(
         raise ValueError(f"{name} must hold at least two finite floats, got {what}")
     mean = float(values.mean())
     half = float(stats.t.ppf((1 + confidence) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
-    return mean, mean - half, mean + half, n
+    return Estimate(mean, mean - half, mean + half)

@@ -2,16 +2,12 @@
 
 import ast
 import importlib.metadata
-import json
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-
-WINDOW = 40  # characters the pretrained character model reads
 
 
 def package_file(distribution: str, path: str) -> Path:
@@ -82,112 +78,6 @@ def king_james_text(supplied_words: bool = False) -> str:
         raise ValueError(f"expected one text literal in {path}, found {len(texts)}")
     text = re.sub(r"[\[\]]" if supplied_words else r"\[[^\]]*\]", "", texts[0])
     return " ".join(text.split())
-
-
-@lru_cache(maxsize=1)
-def vocabulary() -> tuple[str, ...]:
-    """Symbols of the character model by index: 465 strings.
-
-    Index 0 is the padding and has the empty string; one symbol is the text boundary ``"<s>"``;
-    all others are single characters.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If textgenrnn is not installed.
-    """
-    path = package_file("textgenrnn", "textgenrnn/textgenrnn_vocab.json")
-    index = json.loads(path.read_text(encoding="utf-8"))
-    return ("", *sorted(index, key=index.__getitem__))
-
-
-@lru_cache(maxsize=1)
-def _index() -> dict[str, int]:
-    return {symbol: i for i, symbol in enumerate(vocabulary()) if i > 0}
-
-
-def encode(text: str | Sequence[str]) -> list[int]:
-    """Indices of the symbols of a string, or of a sequence such as ``["<s>", "I", "n"]``.
-
-    Raises
-    ------
-    ValueError
-        If a symbol is unknown. (The original silently maps it to the padding, index 0.)
-    """
-    index = _index()
-    unknown = next((i for i, symbol in enumerate(text) if symbol not in index), None)
-    if unknown is not None:
-        raise ValueError(f"text holds the unknown symbol {text[unknown]!r} at position {unknown}")
-    return [index[symbol] for symbol in text]
-
-
-def decode(indices: Sequence[int] | torch.Tensor) -> str:
-    """Text of a one-dimensional run of indices; the padding, index 0, gives nothing."""
-    symbols = vocabulary()
-    return "".join(symbols[int(i)] for i in indices)
-
-
-def windows(texts: Sequence[str], length: int = WINDOW) -> torch.Tensor:
-    """Last `length` symbols of each text, padded with 0 on the left as the original does.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (len(texts), length), int64.
-
-    Raises
-    ------
-    ValueError
-        If a text holds an unknown symbol or `length` is not positive.
-    """
-    if length < 1:
-        raise ValueError(f"length must be positive, got {length}")
-    rows = torch.zeros(len(texts), length, dtype=torch.int64)
-    for row, text in zip(rows, texts, strict=True):
-        codes = encode(text[-length:])
-        row[length - len(codes) :] = torch.tensor(codes, dtype=torch.int64)
-    return rows
-
-
-def contexts(
-    text: str, count: int, seed: int, length: int = WINDOW
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw windows of a text and the characters that really follow them.
-
-    The positions are independent and uniform among those with `length` characters before them,
-    so one position can come twice and averages over the draw have the usual standard error.
-
-    Parameters
-    ----------
-    text : str
-    count : int
-        Number of windows, at least 1.
-    seed : int
-        Seed of a generator of its own; the global one is left alone.
-    length : int
-        Characters per window.
-
-    Returns
-    -------
-    windows : torch.Tensor
-        Shape (count, length), int64 indices.
-    following : torch.Tensor
-        Shape (count,), int64: the index of the true next character.
-
-    Raises
-    ------
-    ValueError
-        If `count` or `length` is not positive, `text` has no character after a full window, or a
-        drawn character is unknown.
-    """
-    if count < 1 or length < 1:
-        raise ValueError(f"count and length must be positive, got {count} and {length}")
-    if len(text) <= length:
-        raise ValueError(f"text must be longer than length={length}, it has {len(text)} characters")
-    generator = torch.Generator().manual_seed(seed)
-    ends = torch.randint(length, len(text), (count,), generator=generator).tolist()
-    codes = torch.tensor([encode(text[end - length : end + 1]) for end in ends])
-    return codes[:, :-1].contiguous(), codes[:, -1].contiguous()
 
 
 class Split(NamedTuple):

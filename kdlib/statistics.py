@@ -15,18 +15,10 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from kdlib.confidence import confidence_interval
+from kdlib.confidence import Estimate, confidence_interval
 from kdlib.simplex import check_log_probs, kl_divergence
 
 __all__ = ["Decomposition", "Estimate", "beats", "kl_decomposition", "squared_decomposition"]
-
-
-class Estimate(NamedTuple):
-    """A number with its two-sided confidence interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Decomposition(NamedTuple):
@@ -164,7 +156,7 @@ def _jackknife(plug_in: float, left_out: np.ndarray, confidence: float) -> Estim
 
 
 def _mean_interval(values: np.ndarray, confidence: float) -> Estimate:
-    return Estimate(*confidence_interval(values, confidence)[:3])
+    return confidence_interval(values, confidence)
 
 
 def _check(predictions: Tensor, truth: Tensor, confidence: float) -> None:

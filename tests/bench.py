@@ -19,10 +19,10 @@ from pathlib import Path
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 import torch  # noqa: E402
+from stamps import processor  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from kdlib import operators  # noqa: E402
-from kdlib.provenance import processor  # noqa: E402
 
 TEMPERATURE = 2.0
 GOALS = {"escort": 1.3, "burg": 15.0}

@@ -14,12 +14,12 @@ from collections.abc import Callable
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 import torch  # noqa: E402
+from stamps import processor  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn.utils import prune  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from kdlib import pruning, replicates  # noqa: E402
-from kdlib.provenance import processor  # noqa: E402
 
 STEPS, BATCH, ROWS, REPLICATES = 50, 64, 1500, 64
 CURVE = (1, 4, 16, 64, 256)

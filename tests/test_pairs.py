@@ -8,12 +8,13 @@ import jupytext
 import nbformat
 import pytest
 import rerun
+import stamps
 import yaml
 from nbclient.exceptions import CellExecutionError
 from nbval.plugin import get_sanitize_patterns
 from verify import chapters, verify
 
-from kdlib import provenance
+from kdlib import run
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = chapters(ROOT)
@@ -43,7 +44,7 @@ def test_the_record_holds(name):
 def test_the_record_is_the_default_profile_and_seed(name):
     found = read_pair(name)[0].metadata.kdlib
     advice = f"{name}: run `make rerun CHAPTER={name}`"
-    assert (found["profile"], found["seed"]) == ("default", provenance.SEED), advice
+    assert (found["profile"], found["seed"]) == ("default", run.SEED), advice
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -146,7 +147,7 @@ def test_a_fresh_record_holds_and_says_what_it_ran(mini):
     notebook, text = read_pair(NAME, mini)
     assert verify(NAME, notebook, text, mini) == []
     found = notebook.metadata.kdlib
-    assert found.keys() == provenance.STAMP_KEYS
+    assert found.keys() == stamps.STAMP_KEYS
     assert sorted(found.modules) == ["kdlib/__init__.py", "kdlib/operators.py"]
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [output.output_type for output in code[1].outputs] == ["execute_result"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from kdlib import data, teachers
+from kdlib import characters, data, teachers
 
 SYMBOLS = 465
 KERAS_GATES = "ifco"
@@ -73,32 +73,32 @@ def bits_and_accuracy(log_p, following):
 
 @pytest.fixture(scope="module")
 def text():
-    return teachers.king_james_text()
+    return data.king_james_text()
 
 
 @pytest.fixture(scope="module")
 def model():
-    return teachers.load_character_teacher(dtype=torch.float64)
+    return characters.load_teacher(dtype=torch.float64)
 
 
 @pytest.fixture(scope="module")
 def sample(text):
-    return teachers.contexts(text, 4000, seed=0)
+    return characters.contexts(text, 4000, seed=0)
 
 
 @pytest.fixture(scope="module")
 def predicted(model, sample):
-    return teachers.log_probs(model, sample[0])
+    return characters.next_log_probs(model, sample[0])
 
 
 @pytest.fixture
 def few(sample):
     """Full windows and padded ones, the empty text among them."""
-    return torch.cat([sample[0][:4], teachers.windows(["", "In the beginning", ["<s>", "T"]])])
+    return torch.cat([sample[0][:4], characters.windows(["", "In the beginning", ["<s>", "T"]])])
 
 
 def test_vocabulary_lists_every_symbol_at_its_index():
-    symbols = teachers.vocabulary()
+    symbols = characters.vocabulary()
     stored = json.loads(
         data.package_file("textgenrnn", "textgenrnn/textgenrnn_vocab.json").read_text("utf-8")
     )
@@ -107,47 +107,47 @@ def test_vocabulary_lists_every_symbol_at_its_index():
 
 
 def test_encode_and_decode_are_inverse_and_unknown_symbols_raise():
-    assert teachers.decode(teachers.encode("And it was so.")) == "And it was so."
-    assert teachers.encode(["<s>", "I"])[1:] == teachers.encode("I")
+    assert characters.decode(characters.encode("And it was so.")) == "And it was so."
+    assert characters.encode(["<s>", "I"])[1:] == characters.encode("I")
     with pytest.raises(ValueError, match=r"text holds the unknown symbol '\\n' at position 1"):
-        teachers.encode("a\nb")
+        characters.encode("a\nb")
 
 
 def test_windows_pad_on_the_left_and_keep_the_end():
-    rows = teachers.windows(["ab", "x" * 50 + "yz", ""])
-    assert rows.shape == (3, teachers.WINDOW) and rows.dtype == torch.int64
-    assert rows[0].tolist() == [0] * 38 + teachers.encode("ab")
-    assert teachers.decode(rows[1]) == "x" * 38 + "yz"
+    rows = characters.windows(["ab", "x" * 50 + "yz", ""])
+    assert rows.shape == (3, characters.WINDOW) and rows.dtype == torch.int64
+    assert rows[0].tolist() == [0] * 38 + characters.encode("ab")
+    assert characters.decode(rows[1]) == "x" * 38 + "yz"
     assert rows[2].eq(0).all()
     with pytest.raises(ValueError, match="length must be positive, got 0"):
-        teachers.windows(["ab"], length=0)
+        characters.windows(["ab"], length=0)
 
 
 def test_text_is_whole_and_inside_the_vocabulary(text):
     assert len(text) == 4_137_377 and len(set(text)) == 75
     assert text.startswith("1. In the beginning God created the heaven and the earth. 2. And")
     assert text.endswith("Amen.") and "  " not in text
-    assert set(text) <= set(teachers.vocabulary())
-    assert teachers.king_james_text() is text
+    assert set(text) <= set(characters.vocabulary())
+    assert data.king_james_text() is text
 
 
 def test_text_can_keep_the_words_the_translators_supplied(text):
-    whole = teachers.king_james_text(supplied_words=True)
+    whole = data.king_james_text(supplied_words=True)
     assert len(whole) == 4_252_571 and set(whole) == set(text)
     assert "darkness was upon the face of the deep" in whole
     assert "darkness upon the face of the deep" in text
 
 
 def test_contexts_are_seeded_and_followed_by_the_true_character(text, sample):
-    windows, following = teachers.contexts(text, 4000, seed=0)
+    windows, following = characters.contexts(text, 4000, seed=0)
     assert torch.equal(windows, sample[0]) and torch.equal(following, sample[1])
     assert windows.shape == (4000, 40) and following.shape == (4000,)
-    assert not torch.equal(windows, teachers.contexts(text, 4000, seed=1)[0])
+    assert not torch.equal(windows, characters.contexts(text, 4000, seed=1)[0])
     for window, code in zip(windows[:20], following[:20], strict=True):
-        assert teachers.decode(window) + teachers.decode([code]) in text
-    first, code = teachers.contexts("abc", 5, seed=3, length=2)
-    assert {teachers.decode(row) for row in first} == {"ab"}
-    assert {teachers.decode([c]) for c in code} == {"c"}
+        assert characters.decode(window) + characters.decode([code]) in text
+    first, code = characters.contexts("abc", 5, seed=3, length=2)
+    assert {characters.decode(row) for row in first} == {"ab"}
+    assert {characters.decode([c]) for c in code} == {"c"}
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_contexts_are_seeded_and_followed_by_the_true_character(text, sample):
 )
 def test_contexts_refuse_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
-        teachers.contexts(*arguments)
+        characters.contexts(*arguments)
 
 
 def test_model_has_the_parameters_of_the_original(model):
@@ -170,13 +170,13 @@ def test_model_has_the_parameters_of_the_original(model):
 
 def test_model_agrees_with_numpy(model, few):
     expected = np.array([numpy_reference(row) for row in few.numpy()])
-    assert np.abs(teachers.log_probs(model, few).numpy() - expected).max() < 1e-10
+    assert np.abs(characters.next_log_probs(model, few).numpy() - expected).max() < 1e-10
 
 
 @pytest.mark.parametrize("change", [{"gates": "fico"}, {"gates": "ifoc"}, {"merge_eps": 0}])
 def test_numpy_comparison_rejects_another_network(model, few, change):
     expected = np.array([numpy_reference(row, **change) for row in few.numpy()])
-    assert np.abs(teachers.log_probs(model, few).numpy() - expected).max() > 1e-9
+    assert np.abs(characters.next_log_probs(model, few).numpy() - expected).max() > 1e-9
 
 
 def test_predictions_are_normalised_and_finite(predicted):
@@ -195,64 +195,62 @@ def test_quality_on_real_text(predicted, sample):
 
 @pytest.mark.parametrize("order", [(1, 0, 2, 3), (0, 1, 3, 2), (2, 1, 0, 3)])
 def test_another_gate_order_is_clearly_worse(sample, predicted, order):
-    mutant = teachers.load_character_teacher(dtype=torch.float64)
+    mutant = characters.load_teacher(dtype=torch.float64)
     for layer in (mutant.rnn_1, mutant.rnn_2):
         for weight in layer.parameters():
             weight.copy_(torch.cat([weight.chunk(4)[gate] for gate in order]))
     windows, following = sample[0][:500], sample[1][:500]
-    bits, accuracy = bits_and_accuracy(teachers.log_probs(mutant, windows), following)
+    bits, accuracy = bits_and_accuracy(characters.next_log_probs(mutant, windows), following)
     good_bits, good_accuracy = bits_and_accuracy(predicted[:500], following)
     assert bits > good_bits + 1 and accuracy < good_accuracy - 0.15
 
 
 def test_predictions_do_not_depend_on_the_batch(model, predicted, sample):
-    again = teachers.log_probs(model, sample[0][:50], batch_size=7)
+    again = characters.next_log_probs(model, sample[0][:50], batch_size=7)
     assert (again - predicted[:50]).abs().max() < 1e-10
-    assert torch.equal(again, teachers.log_probs(model, sample[0][:50], batch_size=7))
+    assert torch.equal(again, characters.next_log_probs(model, sample[0][:50], batch_size=7))
 
 
 def test_float32_is_close_and_every_type_is_kept(sample, predicted):
-    single = teachers.load_character_teacher(dtype=torch.float32)
-    log_p = teachers.log_probs(single, sample[0][:200])
+    single = characters.load_teacher(dtype=torch.float32)
+    log_p = characters.next_log_probs(single, sample[0][:200])
     assert log_p.dtype == torch.float32
     assert (log_p.double() - predicted[:200]).abs().max() < 2e-3
-    assert teachers.load_character_teacher(dtype=torch.bfloat16).output.weight.dtype == (
-        torch.bfloat16
-    )
-    assert teachers.load_character_teacher().output.weight.dtype == torch.get_default_dtype()
+    assert characters.load_teacher(dtype=torch.bfloat16).output.weight.dtype == (torch.bfloat16)
+    assert characters.load_teacher().output.weight.dtype == torch.get_default_dtype()
     with pytest.raises(TypeError, match=r"dtype must be a floating type, got torch\.int64"):
-        teachers.load_character_teacher(dtype=torch.int64)
+        characters.load_teacher(dtype=torch.int64)
 
 
 def test_model_runs_on_another_device():
-    meta = teachers.load_character_teacher(device="meta")
-    assert teachers.log_probs(meta, teachers.windows(["In the"] * 3)).shape == (3, SYMBOLS)
+    meta = characters.load_teacher(device="meta")
+    assert characters.next_log_probs(meta, characters.windows(["In the"] * 3)).shape == (3, SYMBOLS)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_gpu_agrees_with_cpu(sample, predicted):
-    gpu = teachers.load_character_teacher(dtype=torch.float64, device="cuda")
-    log_p = teachers.log_probs(gpu, sample[0][:200])
+    gpu = characters.load_teacher(dtype=torch.float64, device="cuda")
+    log_p = characters.next_log_probs(gpu, sample[0][:200])
     assert log_p.device.type == "cuda"
     assert (log_p.cpu() - predicted[:200]).abs().max() < 1e-9
 
 
 @pytest.mark.parametrize(
-    ("windows", "error", "message"),
+    ("rows", "error", "message"),
     [
-        (torch.zeros(2, 40), TypeError, r"windows must be an int64 tensor, got torch\.float32"),
-        (torch.zeros(40).long(), ValueError, r"windows must have shape \(N, length\), got \(40,\)"),
+        (torch.zeros(2, 40), TypeError, r"rows must be an int64 tensor, got torch\.float32"),
+        (torch.zeros(40).long(), ValueError, r"rows must have shape \(N, length\), got \(40,\)"),
         (torch.zeros(0, 40).long(), ValueError, r"got \(0, 40\)"),
     ],
 )
-def test_log_probs_refuse_bad_windows(model, windows, error, message):
+def test_log_probs_refuse_bad_rows(model, rows, error, message):
     with pytest.raises(error, match=message):
-        teachers.log_probs(model, windows)
+        characters.next_log_probs(model, rows)
 
 
 def test_log_probs_refuse_an_empty_batch(model, few):
     with pytest.raises(ValueError, match="batch_size must be positive, got 0"):
-        teachers.log_probs(model, few, batch_size=0)
+        characters.next_log_probs(model, few, batch_size=0)
 
 
 def test_missing_package_is_named_with_the_command(monkeypatch):
@@ -261,7 +259,7 @@ def test_missing_package_is_named_with_the_command(monkeypatch):
 
     monkeypatch.setattr(importlib.metadata, "distribution", missing)
     data.king_james_text.cache_clear()
-    for load in (teachers.king_james_text, teachers.load_character_teacher):
+    for load in (data.king_james_text, characters.load_teacher):
         with pytest.raises(ModuleNotFoundError, match=r"make book.*requirements-nodeps\.txt"):
             load()
 
@@ -276,20 +274,20 @@ def test_packages_are_read_and_not_imported(predicted):
 
 
 def test_digits_split():
-    split = teachers.digits(3, dtype=torch.float64)
+    split = data.digits(3, dtype=torch.float64)
     assert split.train_inputs.shape == (1347, 64) and split.test_inputs.shape == (450, 64)
     assert split.train_inputs.dtype == torch.float64 and split.train_labels.dtype == torch.int64
     assert split.train_inputs.min() == 0 and split.train_inputs.max() == 1
     assert split.test_labels.bincount().min() >= 43
-    assert all(torch.equal(a, b) for a, b in zip(split, teachers.digits(3, dtype=torch.float64),
+    assert all(torch.equal(a, b) for a, b in zip(split, data.digits(3, dtype=torch.float64),
                                                  strict=True))  # fmt: skip
-    assert not torch.equal(split.test_labels, teachers.digits(4).test_labels)
+    assert not torch.equal(split.test_labels, data.digits(4).test_labels)
     with pytest.raises(ValueError, match="test_fraction must lie strictly .* got 1.5"):
-        teachers.digits(test_fraction=1.5)
+        data.digits(test_fraction=1.5)
 
 
 def test_digits_classifier_is_good_and_reproducible():
-    split = teachers.digits(0, dtype=torch.float64)
+    split = data.digits(0, dtype=torch.float64)
     before = torch.random.get_rng_state()
     classifier, accuracy = teachers.train_digits_classifier(split, seed=0)
     again, same = teachers.train_digits_classifier(split, seed=0)
@@ -304,7 +302,7 @@ def test_digits_classifier_is_good_and_reproducible():
 
 
 def test_digits_classifier_needs_its_training():
-    split = teachers.digits(0, dtype=torch.float64)
+    split = data.digits(0, dtype=torch.float64)
     assert teachers.train_digits_classifier(split, steps=1)[1] < 0.6
     with pytest.raises(ValueError, match="hidden and steps must be positive, got 32 and 0"):
         teachers.train_digits_classifier(split, steps=0)
@@ -312,6 +310,6 @@ def test_digits_classifier_needs_its_training():
 
 def test_loading_leaves_the_global_generator_alone(text):
     before = torch.random.get_rng_state()
-    teachers.load_character_teacher()
-    teachers.contexts(text, 10, seed=0)
+    characters.load_teacher()
+    characters.contexts(text, 10, seed=0)
     assert torch.equal(before, torch.random.get_rng_state())

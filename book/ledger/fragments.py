@@ -18,7 +18,6 @@ from .status import STATUSES
 Link = Callable[..., str]  # (page, anchor="") -> address relative to the page being written
 
 TICK = {"holds": "✓", "fails": "✗"}
-COVERS = {"statement": "every case", "instances": "instances"}
 SINGLE = ("counterexample", "cited")  # kinds for which "how many cases" has no meaning
 
 
@@ -56,11 +55,12 @@ def footer(book: Book, label: str, source: Source, link: Link, *, anchor: bool =
 
 def check_chip(record: Record, link: Link) -> str:
     """Return the small mark that a `{check}` leaves in a proof step."""
-    told = f"{record.check} ({record.kind}, {COVERS[record.covers]}): {record.domain}"
+    told = f"{record.check} ({record.kind}, {record.covers}): {record.domain}"
+    reach = record.covers.replace(" ", "-")
     return (
-        f'<a class="ledger-check ledger-covers-{record.covers}" title="{escape(told)}" '
+        f'<a class="ledger-check ledger-covers-{reach}" title="{escape(told)}" '
         f'href="{escape(link(record.page, record.anchor))}">{TICK[record.verdict]} '
-        f"{record.kind}, {COVERS[record.covers]}</a>"
+        f"{record.kind}, {record.covers}</a>"
     )
 
 
@@ -69,15 +69,16 @@ def evidence_table(records: Iterable[Record], link: Link) -> str:
     rows = "".join(
         f'<tr><td><a href="{escape(link(r.page, r.anchor))}">{escape(r.check)}</a></td>'
         f"<td>{TICK[r.verdict]} {r.verdict}</td><td>{r.kind}</td>"
-        f"<td>{'–' if r.kind in SINGLE else COVERS[r.covers]}</td>"
-        f"<td>{escape(r.domain)}</td><td>{escape(r.figure)}</td>"
+        f"<td>{'–' if r.kind in SINGLE else r.covers}</td>"
+        f"<td>{escape(r.domain)}</td><td>{escape('; '.join(r.assumed) or '–')}</td>"
+        f"<td>{escape(r.figure)}</td>"
         f"<td>{escape(r.tolerance or '–')}</td>"
-        f"<td>{'yes' if r.mutant_rejected else 'none given'}</td></tr>"
+        f"<td>{'yes' if r.sibling_rejected else 'none given'}</td></tr>"
         for r in records
     )
     if not rows:
         return "<p>No check yet.</p>"
-    heads = ("Check", "Verdict", "Kind", "Covers", "Domain", "Figure", "Tolerance")
+    heads = ("Check", "Verdict", "Kind", "Covers", "Domain", "Assumed", "Figure", "Tolerance")
     return _table([*heads, "Wrong sibling rejected"], rows)
 
 

@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MIME = "application/vnd.kdlib.evidence+json"
-KINDS = ("derived", "exact", "certified", "measured", "counterexample", "cited")
-COVERS = ("statement", "instances")
-VERDICTS = ("holds", "fails")
+from kdlib.records import KINDS, MIME, Evidence
 
 _ANCHOR = re.compile(r'\bid="(check-[^"\s]+)"')
 
@@ -26,22 +23,13 @@ class RecordError(ValueError):
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(Evidence):
     """One check of one statement, as its notebook recorded it.
 
     `page` is the notebook's path without suffix, relative to the book's root; `anchor`
     is the HTML id of the chip that shows the check on that page.
     """
 
-    label: str
-    kind: str
-    check: str
-    domain: str
-    figure: str
-    tolerance: str | None
-    covers: str
-    verdict: str
-    mutant_rejected: bool | None
     page: str
     anchor: str
 
@@ -94,27 +82,9 @@ def _record(data: Mapping[str, Any], page: str, where: str) -> Record:
     if found is None:
         raise RecordError(f'{where}: the record has no text/html with an id="check-…": {html!r}')
     try:
-        record = Record(
-            label=fields["label"],
-            kind=fields["kind"],
-            check=fields["check"],
-            domain=fields["domain"],
-            figure=fields["figure"],
-            tolerance=fields["tolerance"],
-            covers=fields["covers"],
-            verdict=fields["verdict"],
-            mutant_rejected=fields["mutant_rejected"],
-            page=page,
-            anchor=found.group(1),
-        )
-    except KeyError as missing:
-        raise RecordError(f"{where}: the record lacks the key {missing}: {fields!r}") from None
-    for name, known in (("kind", KINDS), ("covers", COVERS), ("verdict", VERDICTS)):
-        if getattr(record, name) not in known:
-            raise RecordError(
-                f"{where}: {name} must be one of {known}, got {getattr(record, name)!r}"
-            )
-    return record
+        return Record(**fields, page=page, anchor=found.group(1))
+    except (TypeError, ValueError) as fault:  # a key that lacks or is unknown, an unknown word
+        raise RecordError(f"{where}: {fault}: {fields!r}") from None
 
 
 def count_kinds(records: Iterable[Record]) -> dict[str, int]:

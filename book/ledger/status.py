@@ -26,9 +26,9 @@ def settles(record: Record) -> bool:
     """Whether a record settles its step for the whole domain of the statement."""
     return (
         record.kind in SETTLING
-        and record.covers == "statement"
+        and record.covers == "every case"
         and record.verdict == "holds"
-        and record.mutant_rejected is True
+        and record.sibling_rejected is True
     )
 
 

@@ -14,8 +14,7 @@ from typing import Any
 
 import flint
 
-from kdlib.records import (
-    Evidence,
+from kdlib.evidence.settling import (
     Refuted,
     Undecided,
     as_fraction,
@@ -24,6 +23,8 @@ from kdlib.records import (
     format_point,
     settle,
 )
+from kdlib.evidence.stated import reading
+from kdlib.records import Evidence
 
 Gap = Callable[..., flint.arb]
 Gradient = Callable[..., Sequence[flint.arb]]
@@ -39,7 +40,7 @@ def certified_box(
     *,
     domain: str,
     covers: str,
-    mutant: Gap,
+    sibling: Gap,
     strict: bool = True,
     gradient: Gradient | None = None,
     max_boxes: int = 100_000,
@@ -55,7 +56,7 @@ def certified_box(
     box : sequence of (low, high)
         Rational ends (int, Fraction or flint.fmpq).
     domain, covers : str
-    mutant : callable
+    sibling : callable
         A wrong ``gap``; it must be provably violated at some point of the box.
     strict, gradient, max_boxes, precision
         See :func:`prove_positive`; ``gradient`` belongs to ``gap`` only.
@@ -66,12 +67,19 @@ def certified_box(
         Violated (the message gives the point) or undecided.
     """
     limits = {"strict": strict, "max_boxes": max_boxes, "precision": precision}
-    boxes, _ = settle(
-        *(label, check, domain, covers),
-        lambda: prove_positive(gap, box, gradient=gradient, **limits),
-        lambda _: prove_positive(mutant, box, **limits),
-    )
-    return emit(label, "certified", check, domain, count(boxes, "box"), covers=covers)
+    with reading() as used:
+        boxes, _ = settle(
+            label,
+            check,
+            domain,
+            covers,
+            lambda: prove_positive(gap, box, gradient=gradient, **limits),
+            lambda _: prove_positive(sibling, box, **limits),
+        )
+    sides = " × ".join(f"[{a}, {b}]" for a, b in _sides(box))
+    assumed = (f"box {sides}", "gap > 0 claimed" if strict else "gap >= 0 claimed")
+    rest = {"assumed": assumed, "covers": covers, "stated": sorted(used)}
+    return emit(label, "certified", check, domain, count(boxes, "box"), **rest)
 
 
 def prove_positive(
@@ -116,9 +124,7 @@ def prove_positive(
         ``max_boxes`` is used up, or a box is too thin to split. A gap that touches zero on the
         closed box mostly ends so, even if ``strict=False``: divide out the factor that vanishes.
     """
-    sides = [(as_fraction(a, "box end"), as_fraction(b, "box end")) for a, b in box]
-    if not sides or any(a > b for a, b in sides):
-        raise ValueError(f"box must be pairs (low, high) with low <= high, got {box!r}")
+    sides = _sides(box)
     widths = [b - a for a, b in sides]
     with flint.ctx.workprec(precision):
         if gradient is not None:
@@ -143,6 +149,13 @@ def prove_positive(
             (a, b), rest = now[n], now[n + 1 :]
             queue += [now[:n] + (half,) + rest for half in ((a, (a + b) / 2), ((a + b) / 2, b))]
     return examined
+
+
+def _sides(box: Sequence[tuple[Any, Any]]) -> list[tuple[Fraction, Fraction]]:
+    sides = [(as_fraction(a, "box end"), as_fraction(b, "box end")) for a, b in box]
+    if not sides or any(a > b for a, b in sides):
+        raise ValueError(f"box must be pairs (low, high) with low <= high, got {box!r}")
+    return sides
 
 
 def _arb(low: Fraction, high: Fraction) -> flint.arb:

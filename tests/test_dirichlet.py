@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 from flint import arb, ctx
 
-from kdlib import evidential, operators, simplex
+from kdlib import dirichlet, operators, simplex
 
 DTYPE = torch.float64
 ROWS = [(0.3, 2.0, 5.0), (1.0, 1.0, 1.0), (40.0, 0.01, 3.0), (1e6, 3e6, 7e5), (49.9, 50.1, 2e9)]
@@ -28,7 +28,7 @@ def exact_information(row) -> float:
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_mutual_information_equals_exact_arithmetic(row):
-    found = float(evidential.mutual_information(torch.tensor(row, dtype=DTYPE)))
+    found = float(dirichlet.mutual_information(torch.tensor(row, dtype=DTYPE)))
     assert found == pytest.approx(exact_information(row), rel=1e-12, abs=0)
     assert found > 0
 
@@ -38,7 +38,7 @@ def test_mutual_information_is_an_entropy_gap():
     beta = scipy.stats.beta(*row)
     inside = beta.expect(lambda x: -x * math.log(x) - (1 - x) * math.log(1 - x))
     mean = torch.tensor(row / row.sum()).log()
-    found = evidential.mutual_information(torch.tensor(row))
+    found = dirichlet.mutual_information(torch.tensor(row))
     assert float(found) == pytest.approx(float(simplex.entropy(mean)) - inside, rel=1e-6)
 
 
@@ -49,9 +49,9 @@ def test_expected_kl_equals_quadrature_and_has_the_gradient_of_the_mean():
         return x * math.log(x / 0.2) + (1 - x) * math.log((1 - x) / 0.8)
 
     expected = scipy.stats.beta(1.5, 3.0).expect(divergence)
-    assert float(evidential.expected_kl(row, student.log())) == pytest.approx(expected, rel=1e-7)
+    assert float(dirichlet.expected_kl(row, student.log())) == pytest.approx(expected, rel=1e-7)
     logits = torch.tensor([0.4, -1.0], dtype=DTYPE, requires_grad=True)
-    evidential.expected_kl(row, logits.log_softmax(-1)).backward()
+    dirichlet.expected_kl(row, logits.log_softmax(-1)).backward()
     torch.testing.assert_close(logits.grad, logits.detach().softmax(-1) - row / row.sum())
 
 
@@ -60,9 +60,9 @@ def test_tempering_evidence_is_mixing(temperature):
     evidence = torch.tensor([[4.0, 0.0, 1.0], [0.0, 0.0, 0.0]], dtype=DTYPE)
     total = evidence.sum(-1, keepdim=True)
     heat = 1 + (temperature - 1) * 3 / (3 + total)
-    at_one = evidential.temper_evidence(evidence, 1.0)
+    at_one = dirichlet.temper_evidence(evidence, 1.0)
     mixed = at_one.exp() / heat + (1 - 1 / heat) / 3
-    found = evidential.temper_evidence(evidence, temperature)
+    found = dirichlet.temper_evidence(evidence, temperature)
     torch.testing.assert_close(found.exp(), mixed)
     if temperature > 1:
         torch.testing.assert_close(found, operators.glue(at_one, heat))
@@ -71,35 +71,35 @@ def test_tempering_evidence_is_mixing(temperature):
 @pytest.mark.parametrize("temperature", [1e-310, 1e300])
 def test_tempering_at_the_ends_of_the_temperature(temperature):
     evidence = torch.tensor([4.0, 1.0, 0.0], dtype=DTYPE)
-    found = evidential.temper_evidence(evidence, temperature).exp()
+    found = dirichlet.temper_evidence(evidence, temperature).exp()
     limit = evidence / 5 if temperature < 1 else torch.full_like(evidence, 1 / 3)
     torch.testing.assert_close(found, limit)
 
 
 def test_vmap_gradients_and_meta():
     rows = torch.tensor([[0.3, 2.0, 60.0], [1.0, 5.0, 49.0]], dtype=DTYPE, requires_grad=True)
-    assert torch.autograd.gradcheck(evidential.mutual_information, rows)
-    assert torch.autograd.gradcheck(lambda e: evidential.temper_evidence(e, 2.0), rows)
-    by_row = torch.func.vmap(evidential.mutual_information)(rows)
-    torch.testing.assert_close(by_row, evidential.mutual_information(rows))
+    assert torch.autograd.gradcheck(dirichlet.mutual_information, rows)
+    assert torch.autograd.gradcheck(lambda e: dirichlet.temper_evidence(e, 2.0), rows)
+    by_row = torch.func.vmap(dirichlet.mutual_information)(rows)
+    torch.testing.assert_close(by_row, dirichlet.mutual_information(rows))
     with torch.device("meta"):
-        assert evidential.mutual_information(torch.empty(5, 3)).shape == (5,)
-        assert evidential.temper_evidence(torch.empty(5, 3), 2.0).shape == (5, 3)
+        assert dirichlet.mutual_information(torch.empty(5, 3)).shape == (5,)
+        assert dirichlet.temper_evidence(torch.empty(5, 3), 2.0).shape == (5, 3)
 
 
 def test_bad_input():
     good = torch.tensor([1.0, 2.0])
     with pytest.raises(ValueError, match="concentration must be finite and > 0, got 0"):
-        evidential.mutual_information(torch.tensor([1.0, 0.0]))
+        dirichlet.mutual_information(torch.tensor([1.0, 0.0]))
     with pytest.raises(ValueError, match="evidence must be finite and >= 0, got -1"):
-        evidential.temper_evidence(torch.tensor([1.0, -1.0]), 2.0)
+        dirichlet.temper_evidence(torch.tensor([1.0, -1.0]), 2.0)
     with pytest.raises(ValueError, match="temperature must be finite and > 0, got 0"):
-        evidential.temper_evidence(good, 0.0)
+        dirichlet.temper_evidence(good, 0.0)
     with pytest.raises(ValueError, match="temperature must be finite and > 0, got -2"):
-        evidential.temper_evidence(good, torch.tensor([-2.0]))
+        dirichlet.temper_evidence(good, torch.tensor([-2.0]))
     with pytest.raises(ValueError, match="temperature must have a last axis of size 1"):
-        evidential.temper_evidence(good, torch.tensor([1.0, 2.0]))
+        dirichlet.temper_evidence(good, torch.tensor([1.0, 2.0]))
     with pytest.raises(TypeError, match="concentration must be a floating-point tensor"):
-        evidential.mutual_information(torch.tensor([1, 2]))
+        dirichlet.mutual_information(torch.tensor([1, 2]))
     with pytest.raises(ValueError, match="sums to 1"):
-        evidential.expected_kl(good, good)
+        dirichlet.expected_kl(good, good)

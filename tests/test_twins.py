@@ -6,18 +6,18 @@ import pytest
 import sympy as sp
 import torch
 
-from kdlib import operators, simplex, symbolic
+from kdlib import operators, simplex, twins
 
 PAIRS = {
-    "escort": (operators.escort, symbolic.escort),
-    "burg": (operators.burg, symbolic.burg),
+    "escort": (operators.escort, twins.escort),
+    "burg": (operators.burg, twins.burg),
     "tsallis": (
         lambda x, t: operators.tsallis(x, t, 0.5),
-        lambda p, t: symbolic.tsallis(p, t, sp.Rational(1, 2)),
+        lambda p, t: twins.tsallis(p, t, sp.Rational(1, 2)),
     ),
-    "glue": (operators.glue, symbolic.glue),
-    "layer_cake": (operators.layer_cake, symbolic.layer_cake),
-    "matched_escort": (operators.matched_escort, symbolic.matched_escort),
+    "glue": (operators.glue, twins.glue),
+    "layer_cake": (operators.layer_cake, twins.layer_cake),
+    "matched_escort": (operators.matched_escort, twins.matched_escort),
 }
 ROWS = [(3, 1), (5, 3, 2), (1, 1, 4), (1, 1, 1, 1), (40, 7, 7, 2, 1)]
 TEMPERATURES = [
@@ -61,7 +61,7 @@ def test_a_wrong_twin_is_noticed(name):
 
 def test_burg_twin_solves_its_equation_exactly():
     p = [sp.Rational(1, 2), sp.Rational(1, 3), sp.Rational(1, 6)]
-    q = symbolic.burg(p, sp.Integer(2))
+    q = twins.burg(p, sp.Integer(2))
     assert sp.simplify(sum(q) - 1).equals(0)
     # 1/q_i - 1/(T p_i) is the same nu for every class.
     nus = [(1 / x - 1 / (2 * y)).evalf(50) for x, y in zip(q, p, strict=True)]
@@ -71,4 +71,4 @@ def test_burg_twin_solves_its_equation_exactly():
 def test_entropy_twin():
     p = [sp.Rational(1, 2), sp.Rational(1, 4), sp.Rational(1, 4), sp.Integer(0)]
     log_p = simplex.from_probs(torch.tensor([float(x) for x in p], dtype=torch.float64))
-    assert math.isclose(float(symbolic.entropy(p)), float(simplex.entropy(log_p)), rel_tol=1e-14)
+    assert math.isclose(float(twins.entropy(p)), float(simplex.entropy(log_p)), rel_tol=1e-14)

@@ -5,10 +5,10 @@ from fractions import Fraction
 import pytest
 import z3
 
-from kdlib.records import EvidenceError, Undecided
-from kdlib.smt import certified_smt, find_witness
+from kdlib.evidence import EvidenceError, Undecided
+from kdlib.evidence.formulas import certified_smt, find_witness
 
-ALL = {"domain": "all points that meet the hypotheses", "covers": "statement"}
+ALL = {"domain": "all points that meet the hypotheses", "covers": "every case"}
 mu, s = z3.Reals("mu s")
 u = mu * (1 - mu)
 POLYNOMIAL = (1 - 2 * mu) * ((1 - 3 * mu) * s + u * mu) + u * s - s * s
@@ -18,26 +18,27 @@ RANGE = {"mean": z3.And(mu >= 0, mu <= z3.Q(1, 2)), "variance": z3.And(s >= 0, s
 def test_smt_proves_the_sharp_constant_and_rejects_a_smaller_one():
     evidence = certified_smt(
         *("hinton-limit", "polynomial step", POLYNOMIAL <= z3.Q(1, 16), RANGE),
-        mutant=POLYNOMIAL <= z3.Q(1, 17),
+        sibling=POLYNOMIAL <= z3.Q(1, 17),
         domain="all mu in [0,1/2]",
-        covers="statement",
+        covers="every case",
     )
-    assert evidence.figure.startswith("unsat; mutant fails at mu=")
-    start = "✓ hinton-limit · certified · polynomial step · all mu in [0,1/2] · covers statement"
-    assert evidence.line().startswith(f"{start} · unsat")
-    assert evidence.line().endswith("mutant rejected")
+    assert evidence.figure.startswith("unsat; wrong sibling fails at mu=")
+    start = "✓ hinton-limit · certified · polynomial step · all mu in [0,1/2] · assumed: mean: "
+    assert evidence.line().startswith(start)
+    assert evidence.assumed[0] == "mean: And(mu >= 0, 1/2 >= mu)"
+    assert evidence.line().endswith("wrong sibling rejected")
 
 
 def test_smt_false_claim_and_passing_mutant_raise():
     with pytest.raises(EvidenceError, match="label · step: .*fails at mu="):
-        certified_smt("label", "step", POLYNOMIAL <= z3.Q(1, 17), RANGE, mutant=mu < 0, **ALL)
-    with pytest.raises(EvidenceError, match="the mutant passes"):
-        certified_smt("label", "step", mu >= 0, RANGE, mutant=mu >= -1, **ALL)
+        certified_smt("label", "step", POLYNOMIAL <= z3.Q(1, 17), RANGE, sibling=mu < 0, **ALL)
+    with pytest.raises(EvidenceError, match="wrong sibling passes"):
+        certified_smt("label", "step", mu >= 0, RANGE, sibling=mu >= -1, **ALL)
 
 
 def test_contradictory_hypotheses_prove_nothing():
-    with pytest.raises(EvidenceError, match="the mutant passes"):
-        certified_smt("label", "step", mu > 2, [mu > 1, mu < 0], mutant=mu > 3, **ALL)
+    with pytest.raises(EvidenceError, match="wrong sibling passes"):
+        certified_smt("label", "step", mu > 2, [mu > 1, mu < 0], sibling=mu > 3, **ALL)
 
 
 def test_unknown_is_a_failure():
@@ -46,15 +47,15 @@ def test_unknown_is_a_failure():
     claim = a * a * a + b * b * b != c * c * c
     with pytest.raises(EvidenceError, match="z3 answers unknown"):
         certified_smt(
-            *("label", "cubes", claim, [a > 0, b > 0, c > 0]), mutant=a > 1, timeout_ms=50, **ALL
+            *("label", "cubes", claim, [a > 0, b > 0, c > 0]), sibling=a > 1, timeout_ms=50, **ALL
         )
 
 
 def test_unknown_for_the_mutant_is_a_failure(monkeypatch):
     answers = iter([z3.unsat, z3.unknown])
     monkeypatch.setattr(z3.Solver, "check", lambda self: next(answers))
-    with pytest.raises(EvidenceError, match="mutant is not provably wrong: z3 answers unknown"):
-        certified_smt("label", "step", mu >= 0, RANGE, mutant=mu >= 1, **ALL)
+    with pytest.raises(EvidenceError, match="not provably wrong: z3 answers unknown"):
+        certified_smt("label", "step", mu >= 0, RANGE, sibling=mu >= 1, **ALL)
 
 
 def test_a_model_that_does_not_fit_is_not_believed(monkeypatch):
@@ -64,18 +65,18 @@ def test_a_model_that_does_not_fit_is_not_believed(monkeypatch):
     model = wrong.model()
     monkeypatch.setattr(z3.Solver, "model", lambda self: model.translate(self.ctx))
     with pytest.raises(EvidenceError, match="does not satisfy"):
-        certified_smt("label", "step", mu >= 0, RANGE, mutant=mu >= 1, **ALL)
+        certified_smt("label", "step", mu >= 0, RANGE, sibling=mu >= 1, **ALL)
 
 
 def test_irrational_models_are_rounded():
     x = z3.Real("x")
-    evidence = certified_smt("label", "root", x * x == 2, [x * x == 2, x > 0], mutant=x > 2, **ALL)
-    assert evidence.figure == "unsat; mutant fails at x≈1.41"
+    evidence = certified_smt("label", "root", x * x == 2, [x * x == 2, x > 0], sibling=x > 2, **ALL)
+    assert evidence.figure == "unsat; wrong sibling fails at x≈1.41"
 
 
 def test_smt_claim_must_be_a_formula():
     with pytest.raises(TypeError, match="got True"):
-        certified_smt("label", "step", True, [], mutant=mu > 0, **ALL)
+        certified_smt("label", "step", True, [], sibling=mu > 0, **ALL)
 
 
 # --- witnesses ----------------------------------------------------------------------------

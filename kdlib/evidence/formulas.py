@@ -10,10 +10,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+import sympy as sp
 import z3
 from z3.z3util import get_vars
 
-from kdlib.records import Evidence, Refuted, Undecided, emit, format_point, settle, shorten
+from kdlib.evidence.settling import (
+    Refuted,
+    Undecided,
+    emit,
+    format_point,
+    settle,
+    shorten,
+)
+from kdlib.evidence.stated import DECLARED, expand
+from kdlib.records import Evidence
 
 Hypotheses = Iterable[z3.BoolRef] | Mapping[str, z3.BoolRef]
 
@@ -26,7 +36,7 @@ def certified_smt(
     *,
     domain: str,
     covers: str,
-    mutant: z3.BoolRef,
+    sibling: z3.BoolRef,
     timeout_ms: int = 60_000,
 ) -> Evidence:
     """Certify with z3 that the hypotheses imply the claim: their negation is unsatisfiable.
@@ -35,9 +45,11 @@ def certified_smt(
     ----------
     label, check : str
     claim : z3 formula
+        May hold declared numbers (``C.z3()``); their definitions are added.
     hypotheses : iterable of z3 formulas, or dict of name -> formula
+        Printed in the record, each with its name.
     domain, covers : str
-    mutant : z3 formula
+    sibling : z3 formula
         A wrong claim; z3 must find a model of the hypotheses in which it fails. This also shows
         that the hypotheses do not contradict each other.
     timeout_ms : int
@@ -45,16 +57,50 @@ def certified_smt(
     Raises
     ------
     EvidenceError
-        z3 finds a model against the claim, or answers ``unknown``.
+        z3 finds a model against the claim, or answers ``unknown``; the sibling follows from the
+        hypotheses.
     """
-    facts = list(hypotheses.values() if isinstance(hypotheses, Mapping) else hypotheses)
+    named = dict(hypotheses) if isinstance(hypotheses, Mapping) else {}
+    facts = list(named.values()) if named else list(hypotheses)
+    definitions, used = _definitions([_formula(claim), _formula(sibling), *facts])
+    given = [*facts, *definitions]
     _, refutation = settle(
-        *(label, check, domain, covers),
-        lambda: prove_smt(claim, facts, timeout_ms=timeout_ms),
-        lambda _: prove_smt(mutant, facts, timeout_ms=timeout_ms),
+        label,
+        check,
+        domain,
+        covers,
+        lambda: prove_smt(claim, given, timeout_ms=timeout_ms),
+        lambda _: prove_smt(sibling, given, timeout_ms=timeout_ms),
     )
-    figure = shorten(f"unsat; mutant fails at {format_point(refutation.at)}")
-    return emit(label, "certified", check, domain, figure, covers=covers)
+    figure = shorten(f"unsat; wrong sibling fails at {format_point(refutation.at)}")
+    texts = [f"{name}: {_printed(f)}" for name, f in named.items()] or map(_printed, facts)
+    rest = {"assumed": tuple(texts), "covers": covers, "stated": used}
+    return emit(label, "certified", check, domain, figure, **rest)
+
+
+def _printed(formula: z3.BoolRef) -> str:
+    return " ".join(str(formula).split())
+
+
+def _definitions(formulas: Iterable[z3.BoolRef]) -> tuple[list[z3.BoolRef], list[str]]:
+    """Say what the declared numbers among the variables are: polynomial, and rational bounds."""
+    found = sorted({str(v) for f in formulas for v in get_vars(f)} & DECLARED.keys())
+    given = []
+    for key in found:
+        number, value = z3.Real(key), expand(DECLARED[key].definition)
+        if value.is_algebraic:
+            x = sp.Dummy("x")
+            coefficients = sp.Poly(sp.minimal_polynomial(value, x), x).all_coeffs()
+            powers = zip(reversed(coefficients), range(len(coefficients)), strict=True)
+            terms = [z3.RealVal(str(c)) * number**n if n else z3.RealVal(str(c)) for c, n in powers]
+            given.append(z3.Sum(terms) == 0)
+        middle = sp.Rational(str(sp.N(value, 40)))
+        slack = sp.Rational(1, 10**30)
+        given += [
+            number > z3.RealVal(str(middle - slack)),
+            number < z3.RealVal(str(middle + slack)),
+        ]
+    return given, found
 
 
 def prove_smt(claim: z3.BoolRef, hypotheses: Hypotheses, *, timeout_ms: int = 60_000) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from kdlib.records import Refuted, Undecided, format_point
+from kdlib.evidence.settling import Refuted, Undecided, format_point
 
 POINTS = 5
 _DIGITS = 80

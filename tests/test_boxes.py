@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdlib.intervals import certified_box, prove_positive
-from kdlib.records import EvidenceError, Refuted, Undecided
+from kdlib.evidence import EvidenceError, Refuted, Undecided
+from kdlib.evidence.boxes import certified_box, prove_positive
 
-ALL = {"domain": "all points of the box", "covers": "statement"}
+ALL = {"domain": "all points of the box", "covers": "every case"}
 UNIT = [(0, 1)]
 
 
@@ -22,14 +22,15 @@ def parabola(constant):
 def test_box_proves_a_true_bound_and_counts_boxes():
     evidence = certified_box(
         *("label", "parabola", parabola(flint.arb("0.26")), UNIT),
-        mutant=parabola(flint.arb("0.24")),
+        sibling=parabola(flint.arb("0.24")),
         **ALL,
     )
-    assert (evidence.kind, evidence.covers, evidence.mutant_rejected) == (
+    assert (evidence.kind, evidence.covers, evidence.sibling_rejected) == (
         "certified",
-        "statement",
+        "every case",
         True,
     )
+    assert evidence.assumed == ("box [0, 1]", "gap > 0 claimed")
     count = int(evidence.figure.removesuffix(" boxes"))
     assert count == prove_positive(parabola(flint.arb("0.26")), UNIT) > 1
 
@@ -38,21 +39,21 @@ def test_box_error_names_label_check_and_the_exact_point():
     with pytest.raises(EvidenceError, match=r"label · parabola: .*x1=1/2"):
         certified_box(
             *("label", "parabola", parabola(flint.arb("0.24")), UNIT),
-            mutant=parabola(flint.arb("0.1")),
+            sibling=parabola(flint.arb("0.1")),
             **ALL,
         )
 
 
 def test_box_mutant_must_be_refuted_not_merely_undecided():
     true = parabola(flint.arb("0.26"))
-    with pytest.raises(EvidenceError, match="the mutant passes"):
-        certified_box("label", "parabola", true, UNIT, mutant=true, **ALL)
+    with pytest.raises(EvidenceError, match="wrong sibling passes"):
+        certified_box("label", "parabola", true, UNIT, sibling=true, **ALL)
 
     def touching(x):
         return (x - flint.fmpq(1, 3)) ** 2
 
-    with pytest.raises(EvidenceError, match="mutant is not provably wrong"):
-        certified_box("label", "parabola", true, UNIT, mutant=touching, strict=False, **ALL)
+    with pytest.raises(EvidenceError, match="wrong sibling is not provably wrong"):
+        certified_box("label", "parabola", true, UNIT, sibling=touching, strict=False, **ALL)
 
 
 def test_strict_claims_may_fail_at_a_corner_only():

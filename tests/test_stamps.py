@@ -2,13 +2,11 @@
 
 import copy
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import stamps
 from verify import chapters
-
-from kdlib import provenance
 
 NOTEBOOK = {
     "cells": [
@@ -28,42 +26,13 @@ NOTEBOOK = {
 def changed(edit):
     book = copy.deepcopy(NOTEBOOK)
     edit(book["cells"])
-    return provenance.source_digest(book)
-
-
-def test_profile_is_default_unless_set(monkeypatch):
-    monkeypatch.delenv("KDLIB_PROFILE", raising=False)
-    assert provenance.profile() == "default"
-    monkeypatch.setenv("KDLIB_PROFILE", "large")
-    assert provenance.profile() == "large"
-
-
-@pytest.mark.parametrize("name", ["huge", "", "Default"])
-def test_an_unknown_profile_is_refused_by_name(monkeypatch, name):
-    monkeypatch.setenv("KDLIB_PROFILE", name)
-    with pytest.raises(ValueError, match=f"KDLIB_PROFILE.*{name!r}"):
-        provenance.profile()
-
-
-@pytest.mark.parametrize("available, kind", [(True, "cuda"), (False, "cpu")])
-def test_device_is_cuda_when_there(monkeypatch, available, kind):
-    import torch
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
-    assert provenance.device().type == kind
-    assert provenance.device_name() == ("cuda (Some GPU)" if available else "cpu")
-
-
-def test_importing_kdlib_and_provenance_does_not_import_torch():
-    code = "import sys, kdlib.provenance; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    return stamps.source_digest(book)
 
 
 def test_the_machine_and_the_versions_are_named():
-    assert provenance.processor()
-    assert provenance.cores() >= 1
-    found = provenance.versions()
+    assert stamps.processor()
+    assert stamps.cores() >= 1
+    found = stamps.versions()
     assert found["python"].startswith("3.")
     assert found["torch"].startswith("2.")
 
@@ -81,7 +50,7 @@ def test_the_machine_and_the_versions_are_named():
     ],
 )
 def test_the_source_digest_sees_every_edit(edit):
-    assert changed(edit) != provenance.source_digest(NOTEBOOK)
+    assert changed(edit) != stamps.source_digest(NOTEBOOK)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +63,7 @@ def test_the_source_digest_sees_every_edit(edit):
     ],
 )
 def test_the_source_digest_ignores_what_running_and_editors_add(edit):
-    assert changed(edit) == provenance.source_digest(NOTEBOOK)
+    assert changed(edit) == stamps.source_digest(NOTEBOOK)
 
 
 def test_only_files_of_the_repository_are_recorded(tmp_path):
@@ -104,13 +73,13 @@ def test_only_files_of_the_repository_are_recorded(tmp_path):
         "torch": str(tmp_path / ".venv/lib/python3.11/site-packages/torch/__init__.py"),
         "json": "/usr/lib/python3.11/json/__init__.py",
     }
-    found = provenance.repository_files(imported, tmp_path)
+    found = stamps.repository_files(imported, tmp_path)
     assert found == ["kdlib/__init__.py", "kdlib/operators.py"]
 
 
 def test_a_kdlib_from_elsewhere_is_refused(tmp_path):
     with pytest.raises(ValueError, match="kdlib.operators was imported from /elsewhere"):
-        provenance.repository_files({"kdlib.operators": "/elsewhere/operators.py"}, tmp_path)
+        stamps.repository_files({"kdlib.operators": "/elsewhere/operators.py"}, tmp_path)
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -119,18 +88,18 @@ def git(folder: Path, *arguments: str) -> None:
 
 
 def test_commit_marks_a_changed_tree_and_needs_the_top_of_a_repository(tmp_path):
-    assert provenance.commit(tmp_path) is None
+    assert stamps.commit(tmp_path) is None
     git(tmp_path, "init", "--quiet")
-    assert provenance.commit(tmp_path) is None
+    assert stamps.commit(tmp_path) is None
     (tmp_path / "inside").mkdir()
     (tmp_path / "inside/file").write_text("one")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "--quiet", "--message", "first")
-    clean = provenance.commit(tmp_path)
+    clean = stamps.commit(tmp_path)
     assert clean is not None and not clean.endswith("+")
     (tmp_path / "inside/file").write_text("two")
-    assert provenance.commit(tmp_path) == clean + "+"
-    assert provenance.commit(tmp_path / "inside") is None
+    assert stamps.commit(tmp_path) == clean + "+"
+    assert stamps.commit(tmp_path / "inside") is None
 
 
 def test_chapters_are_found_from_either_half_of_the_pair(tmp_path):
